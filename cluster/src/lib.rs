@@ -1,0 +1,4 @@
+//! What every process of a Ringdial cluster must agree on: the ring, membership, tickets and the wire protocol.
+//!
+//! Decisions are pure functions of values; the only socket this crate opens is Redis's.
+
