@@ -1,0 +1,222 @@
+/**
+ * A whole Ringdial cluster of real processes: lookup services and nodes on a private Redis, or the embedded default.
+ */
+import { randomBytes } from 'node:crypto';
+import { binary } from './binaries.mjs';
+import { ProblemError, request } from './http.mjs';
+import { makeJwt } from './jwt.mjs';
+import { Process } from './process.mjs';
+import { Redis } from './redis.mjs';
+import { RingDocument } from './ring.mjs';
+import { assertNoSecretsIn, registerSecret, registerToken } from './secrets.mjs';
+import { Session } from './session.mjs';
+import { until } from './until.mjs';
+
+/** @typedef {import('./session.mjs').Grant} Grant */
+/** @typedef {{ id: string, service?: string, weight?: number, flags?: string[], listen?: string, peerListen?: string }} NodeSpec */
+/** @typedef {{ id: string, service: string, url: string, peer: string, admin: string, process: Process }} Node */
+/** @typedef {{ url: string, admin: string, process: Process }} Lookup */
+/**
+ * @typedef {object} ClusterOptions
+ * @property {number | NodeSpec[]} [nodes] how many (n1, n2, ...), or each one
+ * @property {number} [lookups]
+ * @property {'redis' | 'embedded'} [store]
+ * @property {string[]} [services]
+ * @property {{ node?: string[], lookup?: string[] }} [flags] for every node, for every lookup service
+ * @property {boolean} [inOrder] nodes start one after the other, so that the order of joining is known
+ * @property {Redis} [redis] somebody else's, which this cluster does not stop
+ * @property {{ cert: string, key: string, ca: string }} [tls] files, and the CA's certificate as PEM
+ */
+/** @typedef {{ service?: string, avoid?: string[], by?: number, token?: string, claims?: Record<string, unknown> }} LookupOptions */
+
+const STOP_MS = 20_000;
+
+/** Starts a cluster and waits until every lookup service sees every node. @param {ClusterOptions} [options] */
+export async function cluster(options = {}) {
+  const made = new Cluster(options);
+  try {
+    await made.begin();
+    return made;
+  } catch (error) {
+    await made.abandon();
+    throw error;
+  }
+}
+
+export class Cluster {
+  /** @type {Node[]} */
+  nodes = [];
+  /** @type {Lookup[]} */
+  lookups = [];
+  /** @type {Session[]} every session ever opened through this cluster */
+  sessions = [];
+  /** @type {Process[]} every process ever started, for the search of the logs */
+  #processes = [];
+
+  /** @param {ClusterOptions} options */
+  constructor(options) {
+    this.options = { nodes: 3, lookups: 1, store: 'redis', services: ['default'], flags: {}, ...options };
+    this.secret = registerSecret('the cluster secret', randomBytes(24).toString('hex'));
+    this.jwtSecret = registerSecret("the application's secret", randomBytes(24).toString('hex'));
+    this.ca = options.tls?.ca;
+    this.redis = options.redis;
+  }
+
+  async begin() {
+    const { nodes, lookups, store, services, inOrder } = this.options;
+    const specs = typeof nodes === 'number' ? Array.from({ length: nodes }, (_, i) => ({ id: `n${i + 1}` })) : nodes;
+    if (store === 'embedded') {
+      await this.#startEmbedded(specs.length);
+    } else {
+      this.redis ??= await Redis.start();
+      const looking = Array.from({ length: lookups }, () => this.startLookup());
+      if (inOrder) for (const spec of specs) await this.startNode(spec);
+      else await Promise.all(specs.map((spec) => this.startNode(spec)));
+      await Promise.all(looking);
+    }
+    for (const service of services) await this.untilSeen(this.idsOf(service), service);
+  }
+
+  /** @param {string} [service] the ids of the nodes that run */
+  idsOf(service = this.options.services[0]) {
+    return this.nodes.filter((node) => node.service === service && node.process.running).map((node) => node.id);
+  }
+
+  /** @param {string} id @param {string} [service] */
+  node(id, service = this.options.services[0]) {
+    const node = this.nodes.findLast((node) => node.id === id && node.service === service);
+    if (!node) throw new Error(`no node ${id} of ${service}`);
+    return node;
+  }
+
+  /** @param {NodeSpec} spec @returns {Promise<Node>} when it is ready */
+  async startNode({ id, service = this.options.services[0], weight, flags = [], listen = '127.0.0.1:0', peerListen = '127.0.0.1:0' }) {
+    const own = ['--node-id', id, '--service', service, '--listen', listen, '--peer-listen', peerListen];
+    const weighed = weight === undefined ? [] : ['--weight', String(weight)];
+    const args = [...own, ...weighed, ...(this.options.flags.node ?? []), ...flags];
+    const process = this.#start('ws-node', `ws-node ${service}/${id}`, args);
+    const line = await process.readyLine();
+    const node = { id, service, url: line.url ?? '', peer: line.peer ?? '', admin: line.admin ?? '', process };
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** @param {string[]} [flags] @returns {Promise<Lookup>} when it is ready */
+  async startLookup(flags = []) {
+    const own = ['--listen', '127.0.0.1:0', '--services', this.options.services.join(',')];
+    const name = `lookup-service ${this.#processes.length}`;
+    const process = this.#start('lookup-service', name, [...own, ...(this.options.flags.lookup ?? []), ...flags]);
+    const line = await process.readyLine();
+    const lookup = { url: line.url ?? '', admin: line.admin ?? '', process };
+    this.lookups.push(lookup);
+    return lookup;
+  }
+
+  /** The environment in which every process of this cluster runs. @returns {Record<string, string>} */
+  get environment() {
+    return { RINGDIAL_SECRET: this.secret, RINGDIAL_REDIS: this.redis?.url ?? '' };
+  }
+
+  /** Waits until every lookup service answers with exactly these nodes. @param {string[]} ids */
+  async untilSeen(ids, service = this.options.services[0], within_ms = 20_000) {
+    const wanted = [...ids].sort().join();
+    for (const by of this.lookups.keys()) {
+      const seen = async () => (await this.ring(service, by)).nodes.map((node) => node.id).sort().join();
+      await until(`lookup service ${by} sees ${wanted || 'no nodes'} of ${service}`, async () => {
+        const ids = await seen();
+        if (ids !== wanted) throw new Error(`sees ${ids}`);
+        return true;
+      }, { within_ms });
+    }
+  }
+
+  /** The application's token for a user. @param {string} user @param {Record<string, unknown>} [claims] */
+  token(user, claims = {}) {
+    return makeJwt({ sub: user, ...claims }, this.jwtSecret);
+  }
+
+  /** The whole answer to a lookup, whatever it is. @param {string} user @param {LookupOptions} [options] */
+  askLookup(user, { service = this.options.services[0], avoid = [], by = 0, token, claims } = {}) {
+    const query = new URLSearchParams({ id: user, service });
+    for (const id of avoid) query.append('avoid', id);
+    const headers = { authorization: `Bearer ${registerToken(token ?? this.token(user, claims))}` };
+    return request(`${this.lookups[by].url}/lookup?${query}`, { headers, ca: this.ca });
+  }
+
+  /** Step 1. @param {string} user @param {LookupOptions} [options] @returns {Promise<Grant>} */
+  async lookup(user, options) {
+    const answer = await this.askLookup(user, options);
+    if (answer.status !== 200) throw new ProblemError(`lookup of ${user}`, answer);
+    registerToken(answer.json.ticket);
+    return answer.json;
+  }
+
+  /** Steps 1 and 2. @param {string} user @param {LookupOptions & import('./session.mjs').OpenOptions} [options] */
+  async connect(user, options = {}) {
+    return this.open(await this.lookup(user, options), options);
+  }
+
+  /** Step 2 alone. @param {Grant} grant @param {import('./session.mjs').OpenOptions} [options] */
+  async open(grant, options = {}) {
+    const session = new Session(grant, { ca: this.ca, ...options });
+    this.sessions.push(session);
+    await session.until('welcome', () => session.welcome);
+    return session;
+  }
+
+  /** The published ring, as one lookup service tells it. @param {string} [service] */
+  async ring(service = this.options.services[0], by = 0) {
+    const answer = await request(`${this.lookups[by].url}/ring?service=${service}`, { ca: this.ca });
+    if (answer.status !== 200) throw new ProblemError(`ring of ${service}`, answer);
+    return new RingDocument(answer.json);
+  }
+
+  /** SIGKILL, and waits for the end. @param {Node | Lookup} part */
+  async kill(part) {
+    await part.process.stop('SIGKILL');
+  }
+
+  /** Ends everything, in order, and searches the logs of every process for secrets. */
+  async stop() {
+    try {
+      await Promise.all(this.sessions.filter((session) => !session.closed).map((session) => session.close()));
+      await Promise.all(this.#processes.map((process) => process.stop('SIGTERM', STOP_MS)));
+    } finally {
+      await this.abandon();
+    }
+    assertNoSecretsIn(this.#processes);
+  }
+
+  /** Ends everything at once. */
+  async abandon() {
+    for (const session of this.sessions) session.socket.terminate();
+    for (const process of this.#processes) process.killNow();
+    await Promise.all(this.#processes.map((process) => process.exited));
+    if (this.redis && !this.options.redis) await this.redis.stop();
+  }
+
+  /** @param {number} count of nodes */
+  async #startEmbedded(count) {
+    const process = this.#start('ringdial', 'ringdial', ['--listen', '127.0.0.1:0', '--nodes', String(count)]);
+    await until('the ready lines of ringdial', () => {
+      if (!process.running) throw new Error(`ringdial ended: ${process.tail()}`);
+      return process.ready.some((line) => line.role === 'lookup-service') && process.ready.filter((line) => line.role === 'ws-node').length === count;
+    }, { within_ms: 15_000 });
+    for (const line of process.ready) {
+      const part = { url: line.url ?? '', admin: line.admin ?? '', process };
+      if (line.role === 'lookup-service') this.lookups.push(part);
+      else if (line.role === 'ws-node') this.nodes.push({ id: line.node ?? '', service: 'default', peer: line.peer ?? '', ...part });
+    }
+  }
+
+  /** @param {'ws-node' | 'lookup-service' | 'ringdial'} program @param {string} name @param {string[]} args */
+  #start(program, name, args) {
+    const { tls, store } = this.options;
+    const secured = tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : [];
+    const jwt = program === 'ws-node' ? {} : { RINGDIAL_JWT_SECRET: this.jwtSecret };
+    const environment = store === 'embedded' ? { RINGDIAL_SECRET: this.secret } : this.environment;
+    const process = new Process(name, binary(program), [...args, '--admin-listen', '127.0.0.1:0', ...secured], { ...environment, ...jwt });
+    this.#processes.push(process);
+    return process;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A private, real redis-server on a free port, with a password and without persistence: what comes back after a stop
+ * is empty, which is the worst case.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from './ports.mjs';
+import { Process } from './process.mjs';
+import { registerSecret } from './secrets.mjs';
+import { until } from './until.mjs';
+
+const run = promisify(execFile);
+const START_TRIES = 5;
+
+/** @type {Set<string>} */
+const directories = new Set();
+process.on('exit', () => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
+
+export class Redis {
+  /** @type {Process} */
+  #process;
+
+  /** Starts a server; a port that somebody else took in the meantime is not used again. @returns {Promise<Redis>} */
+  static async start() {
+    for (let i = 1; ; i++) {
+      const redis = new Redis(await freePort());
+      try {
+        await redis.begin();
+        return redis;
+      } catch (error) {
+        redis.#process.killNow();
+        if (i === START_TRIES) throw error;
+      }
+    }
+  }
+
+  /** @param {number} port */
+  constructor(port) {
+    this.port = port;
+    this.password = registerSecret('the Redis password', randomBytes(12).toString('hex'));
+    this.directory = mkdtempSync(path.join(tmpdir(), 'ringdial-redis-'));
+    directories.add(this.directory);
+  }
+
+  get url() {
+    return `redis://:${this.password}@127.0.0.1:${this.port}`;
+  }
+
+  /** Starts it (again), on the same port. Empty: it keeps nothing on disk. */
+  async begin() {
+    const settings = { port: this.port, bind: '127.0.0.1', requirepass: this.password, dir: this.directory, save: '', appendonly: 'no', loglevel: 'warning' };
+    const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    this.#process = new Process(`redis-server :${this.port}`, 'redis-server', args);
+    await until(`redis-server answers on port ${this.port}`, async () => {
+      if (!this.#process.running) throw new Error(`redis-server ended: ${this.#process.stdout}`);
+      return (await this.command('PING')) === 'PONG';
+    });
+  }
+
+  /** @param {NodeJS.Signals} signal SIGKILL: no farewell to anybody; SIGTERM: an orderly shutdown */
+  async end(signal = 'SIGKILL') {
+    await this.#process.stop(signal);
+  }
+
+  /** SIGSTOP: connections stay open and nothing is answered. */
+  pause() {
+    this.#process.signal('SIGSTOP');
+  }
+
+  resume() {
+    this.#process.signal('SIGCONT');
+  }
+
+  /**
+   * One command by redis-cli. @param {...string} args @returns {Promise<string>} its raw answer, trimmed
+   */
+  async command(...args) {
+    const options = { env: { ...process.env, REDISCLI_AUTH: this.password }, timeout: 5_000 };
+    const { stdout } = await run('redis-cli', ['-p', String(this.port), ...args], options);
+    return stdout.trim();
+  }
+
+  async stop() {
+    this.resume();
+    await this.end('SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true });
+    directories.delete(this.directory);
+  }
+}
