@@ -6,6 +6,8 @@ use std::fmt;
 
 use siphasher::sip::SipHasher13;
 
+use super::error::RingError;
+
 /// Number of slots (virtual nodes at equal distances) on every ring.
 pub const SLOTS: usize = 65_536;
 
@@ -26,11 +28,11 @@ impl RingKey {
         Self(bytes)
     }
 
-    /// A new random key from the operating system's generator, or `None` where that generator fails.
-    pub fn random() -> Option<Self> {
+    /// A new random key. Fails with [`RingError::NoRandomness`] where the operating system gives none.
+    pub fn random() -> Result<Self, RingError> {
         let mut bytes = [0; 16];
-        aws_lc_rs::rand::fill(&mut bytes).ok()?;
-        Some(Self(bytes))
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| RingError::NoRandomness)?;
+        Ok(Self(bytes))
     }
 
     /// The key of 32 hexadecimal digits, as documents show it.
@@ -59,7 +61,7 @@ impl RingKey {
         self.hash(key.as_bytes())
     }
 
-    /// The slot of a key: the first virtual node clockwise of nothing but its own point's start.
+    /// The slot of a key, prefix included: where its point falls.
     #[inline]
     pub fn slot(&self, key: &str) -> Slot {
         Slot::of(self.point(key))

@@ -45,6 +45,22 @@ pub enum MemberState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct MemberIndex(pub(super) u16);
 
+// === impl Member ===
+
+impl Member {
+    /// What is remembered of a member that left: its id.
+    pub(super) const fn vacated(id: String) -> Self {
+        Self {
+            id,
+            generation: 0,
+            url: String::new(),
+            peer: String::new(),
+            weight: 1,
+            state: MemberState::Draining,
+        }
+    }
+}
+
 // === impl MemberState ===
 
 impl MemberState {

@@ -97,6 +97,7 @@ impl Serialize for Signature {
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::from_hex(&text).ok_or_else(|| D::Error::custom("a signature is 16 lower-case hexadecimal digits"))
+        Self::from_hex(&text)
+            .ok_or_else(|| D::Error::custom("a signature is 16 lower-case hexadecimal digits"))
     }
 }
