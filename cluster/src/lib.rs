@@ -2,3 +2,9 @@
 //!
 //! Decisions are pure functions of values; the only socket this crate opens is Redis's.
 
+pub mod grant;
+pub mod limits;
+pub mod ring;
+pub mod secret;
+pub mod tokens;
+pub mod wire;

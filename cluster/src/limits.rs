@@ -1,0 +1,41 @@
+//! Limits that every process applies alike, and the form of ids. Defaults; what is configurable says so.
+
+/// Bytes of a user id or a group name, at most.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Bytes of a client's message, at most. Configurable.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Users that one `send` may name.
+pub const USERS_PER_SEND_MAX: usize = 1_000;
+
+/// Connections that one user may have on a node. Configurable.
+pub const SESSIONS_PER_USER_MAX: usize = 16;
+
+/// Sends a second that a session may make, and how many at once. Configurable.
+pub const SENDS_PER_SECOND: u32 = 32;
+
+/// See [`SENDS_PER_SECOND`].
+pub const SENDS_BURST: u32 = 64;
+
+/// Bytes that may wait for a slow client, at most. Configurable.
+pub const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
+
+/// Whether `text` can be a user id, a group name, a node id or a service name: 1 to 256 bytes without control
+/// characters.
+pub fn is_id(text: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_a_length_and_no_control_characters() {
+        assert!(is_id("a") && is_id("grüße 用户一") && is_id(&"x".repeat(256)));
+        for bad in ["", "a\0", "a\nb", "\u{7f}", "\u{85}", &"x".repeat(257)] {
+            assert!(!is_id(bad), "{bad:?}");
+        }
+    }
+}

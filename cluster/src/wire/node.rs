@@ -1,0 +1,225 @@
+//! Frames from node to client.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::client::Reference;
+use super::codes::ErrorCode;
+use crate::ring::{Signature, Version};
+
+/// A frame to a client.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum NodeFrame<'a> {
+    /// The answer to `hello`.
+    Welcome(Welcome<'a>),
+    /// A message.
+    Message(Message<'a>),
+    /// A send was passed on.
+    Ack(Ack<'a>),
+    /// Something went wrong.
+    Error(Error<'a>),
+    /// Connect there, then detach here.
+    Moved(Moved<'a>),
+    /// Say something.
+    Ping,
+    /// Nothing more will come after this.
+    Bye,
+}
+
+/// The answer to `hello`.
+#[derive(Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// The session's name, for `hello.replaces`.
+    pub session: &'a str,
+    /// The user.
+    pub user: &'a str,
+    /// The node's id.
+    pub node: &'a str,
+    /// The ring as the node sees it.
+    pub ring: RingPosition,
+    /// After so much silence the node asks with `ping`.
+    pub heartbeat_ms: u64,
+    /// After an unexpected close a client waits a random part of this.
+    pub retry_spread_ms: u64,
+    /// What a session may do.
+    pub limits: Limits,
+}
+
+/// Version and signature of a ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RingPosition {
+    /// Which version.
+    pub version: Version,
+    /// The checksum of its table.
+    pub signature: Signature,
+}
+
+/// What a session may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Bytes of one message, at most.
+    pub message_bytes: usize,
+    /// Sends a second, at most.
+    pub sends_per_second: u32,
+    /// Sends at once, at most.
+    pub sends_burst: u32,
+    /// Users that one send may name.
+    pub users_per_send: usize,
+}
+
+/// An ephemeral message.
+#[derive(Debug, Serialize)]
+pub struct Message<'a> {
+    /// The topic it was sent to.
+    pub topic: &'a str,
+    /// Where it came from and its number there: a lower number than one seen from there is a repetition.
+    pub id: MessageId<'a>,
+    /// The user who sent it.
+    pub from: &'a str,
+    /// What was sent, untouched.
+    pub data: &'a RawValue,
+    /// When its home took it, milliseconds since 1970.
+    pub time: u64,
+}
+
+/// The name of an ephemeral message: `<node>.<generation>-<counter>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageId<'a> {
+    /// The sender's node.
+    pub node: &'a str,
+    /// That node's generation.
+    pub generation: u64,
+    /// Grows with every message of that node.
+    pub counter: u64,
+}
+
+/// A send was passed on.
+#[derive(Debug, Serialize)]
+pub struct Ack<'a> {
+    /// The client's name for the send.
+    #[serde(rename = "ref")]
+    pub reference: Reference<'a>,
+    /// Sessions that the home knew to be interested: no receipt. Absent for several users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<u32>,
+    /// Of several users, those it failed for.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub failed: &'a [Failed],
+}
+
+/// One of several users whom a send did not reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Which user.
+    pub user: String,
+    /// Why.
+    pub code: ErrorCode,
+}
+
+/// Something went wrong.
+#[derive(Debug, Serialize)]
+pub struct Error<'a> {
+    /// Which request, if it was one.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Reference<'a>,
+    /// The stable code.
+    pub code: ErrorCode,
+    /// Cause and remedy.
+    pub message: &'static str,
+    /// Whether the same may succeed later.
+    pub temporary: bool,
+    /// When to try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// Connect there, then detach here.
+#[derive(Debug, Serialize)]
+pub struct Moved<'a> {
+    /// The new node's id.
+    pub node: &'a str,
+    /// Its address.
+    pub url: &'a str,
+    /// What to offer as subprotocols: ours, and the new ticket.
+    pub protocols: [String; 2],
+    /// How long this offer stands.
+    pub deadline_ms: u64,
+    /// Wait a random part of this first.
+    pub spread_ms: u64,
+    /// Why.
+    pub reason: MoveReason,
+}
+
+/// Why a session should move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveReason {
+    /// The user's home is another node.
+    Home,
+    /// This node is going away.
+    Draining,
+}
+
+impl NodeFrame<'_> {
+    /// The frame as JSON text.
+    pub fn to_json(&self) -> String {
+        // Every type here serialises; a failure would be a bug that the tests of this file show.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl<'a> Error<'a> {
+    /// The frame for `code`.
+    pub fn new(reference: Reference<'a>, code: ErrorCode) -> Self {
+        Self { reference, code, message: code.message(), temporary: code.temporary(), retry_after_ms: None }
+    }
+}
+
+impl fmt::Display for MessageId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}-{}", self.node, self.generation, self.counter)
+    }
+}
+
+impl Serialize for MessageId<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_its_data_and_names_its_origin() {
+        let data = RawValue::from_string(r#"{"z": 1.0}"#.into()).unwrap();
+        let id = MessageId { node: "n1", generation: 5, counter: 17 };
+        let frame = NodeFrame::Message(Message { topic: "u:bob", id, from: "alice", data: &data, time: 9 });
+        let expected =
+            r#"{"op":"message","topic":"u:bob","id":"n1.5-17","from":"alice","data":{"z": 1.0},"time":9}"#;
+        assert_eq!(frame.to_json(), expected);
+    }
+
+    #[test]
+    fn an_error_answers_its_four_questions() {
+        let reference = RawValue::from_string("\"7\"".into()).unwrap();
+        let frame = NodeFrame::Error(Error::new(Some(&reference), ErrorCode::Unavailable)).to_json();
+        assert!(
+            frame.starts_with(
+                r#"{"op":"error","ref":"7","code":"unavailable","message":"the recipient's home"#
+            ),
+            "{frame}"
+        );
+        assert!(frame.ends_with(r#""temporary":true}"#), "{frame}");
+    }
+
+    #[test]
+    fn frames_without_fields_are_just_their_op() {
+        assert_eq!(NodeFrame::Ping.to_json(), r#"{"op":"ping"}"#);
+        assert_eq!(NodeFrame::Bye.to_json(), r#"{"op":"bye"}"#);
+    }
+}

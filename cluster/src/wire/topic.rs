@@ -1,0 +1,11 @@
+//! Names of topics, which are also the keys that the ring places: `u:<user>` and `g:<group>`.
+
+/// The topic of a user's inbox.
+pub fn inbox(user: &str) -> String {
+    format!("u:{user}")
+}
+
+/// The user whose inbox `topic` is, if it is one.
+pub fn inbox_owner(topic: &str) -> Option<&str> {
+    topic.strip_prefix("u:")
+}
