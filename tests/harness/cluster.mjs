@@ -74,7 +74,7 @@ export class Cluster {
       else await Promise.all(specs.map((spec) => this.startNode(spec)));
       await Promise.all(looking);
     }
-    for (const service of services) await this.untilSeen(this.idsOf(service), service);
+    for (const service of services) if (this.idsOf(service).length > 0) await this.untilSeen(this.idsOf(service), service);
   }
 
   /** @param {string} [service] the ids of the nodes that run */

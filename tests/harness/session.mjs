@@ -83,7 +83,7 @@ export class Session {
    * @returns {Promise<Frame>} the ack; an `error` answer rejects with RefusedError
    */
   send(to, data, fields = {}) {
-    const ref = ++this.#lastRef;
+    const ref = `r${++this.#lastRef}`;
     const answer = new Promise((resolve, reject) => this.#waiting.set(ref, { resolve, reject }));
     // Somebody may stop waiting (a deadline elsewhere) before the socket closes; that is no unhandled rejection.
     answer.catch(() => {});

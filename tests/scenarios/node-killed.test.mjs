@@ -1,0 +1,65 @@
+/** A node dies by SIGKILL: its users are back on other nodes at once, and everybody reaches everybody. */
+import assert from 'node:assert/strict';
+import { cluster } from '../harness/cluster.mjs';
+import { Crowd, inWaves, names } from '../harness/crowd.mjs';
+import { test } from '../harness/test.mjs';
+import { until } from '../harness/until.mjs';
+
+test('the users of a killed node are back on other nodes and reachable', { within_ms: 90_000 }, async (t) => {
+  const ring = await cluster({ nodes: 3, lookups: 2 });
+  t.after(() => ring.stop());
+  const crowd = await new Crowd(ring).join(names(90));
+  const before = await ring.ring();
+  await crowd.everyoneToEveryNode(2, 1);
+  await crowd.settle();
+
+  const victim = ring.node('n2');
+  const orphans = names(90).filter((user) => crowd.sessions.get(user)?.node === 'n2');
+  const killedAt = Date.now();
+  await ring.kill(victim);
+  await Promise.all(orphans.map((user) => crowd.sessions.get(user)?.closing()));
+  const others = [...crowd.sessions.values()].filter((session) => session.node !== 'n2');
+  assert.deepEqual(others.filter((session) => session.closed), [], 'sessions elsewhere see nothing');
+
+  // A dead session receives nothing more: the messages from here on are judged by a fresh checker.
+  const after = new Crowd(ring);
+  await inWaves(orphans, (user) => until(`${user} is back`, () => after.connect(user), { within_ms: 20_000, every_ms: 50 }));
+  t.diagnostic(`${orphans.length} users back ${Date.now() - killedAt} ms after the kill`);
+  for (const user of orphans) assert.notEqual(after.sessions.get(user)?.node, 'n2');
+
+  await ring.untilSeen(['n1', 'n3']);
+  t.diagnostic(`the ring without the node ${Date.now() - killedAt} ms after the kill`);
+  const now = await ring.ring();
+  assert.ok(now.version > before.version);
+  assert.equal(now.slotsOf('n1') + now.slotsOf('n3'), 65_536);
+
+  for (const session of others) {
+    const name = `${session.user}/survivor`;
+    session.options.onMessage = (frame) => after.checker.deliver(name, frame);
+    after.checker.addReceiver(name, session.user);
+    after.sessions.set(session.user, session);
+  }
+  await after.everyoneToEveryNode(3, 2);
+  await after.settle();
+});
+
+test('a node that comes back under its name gets its old place', { within_ms: 60_000 }, async (t) => {
+  const ring = await cluster({ nodes: 2 });
+  t.after(() => ring.stop());
+  const before = await ring.ring();
+  const victim = ring.node('n1');
+  await ring.kill(victim);
+  await ring.startNode({ id: 'n1', listen: new URL(victim.url).host, peerListen: victim.peer });
+  const user = names(50).find((name) => before.home(name) === 'n1') ?? '';
+  await until('its users are with it again', async () => (await ring.connect(user)).node === 'n1');
+  assert.deepEqual((await ring.ring()).holders, before.holders, 'the table is as it was: nobody moved');
+});
+
+test('an id that is alive elsewhere is refused, exit 1', { within_ms: 40_000 }, async (t) => {
+  const ring = await cluster({ nodes: 1 });
+  t.after(() => ring.stop());
+  const error = await ring.startNode({ id: 'n1' }).then(() => undefined, (error) => error);
+  assert.match(String(error), /"code":1/);
+  assert.match(String(error), /id_in_use/);
+  assert.equal((await ring.connect('alice')).node, 'n1');
+});
