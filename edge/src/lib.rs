@@ -3,11 +3,17 @@
 //!
 //! It knows HTTP and sockets and nothing of rings, users or messages; those are `cluster`'s.
 
+pub mod admin;
+pub mod config;
 pub mod counts;
 pub mod io;
 pub mod limits;
 pub mod listen;
+pub mod logging;
 pub mod problem;
+pub mod process;
+pub mod ready;
 pub mod serve;
+pub mod shutdown;
 pub mod tls;
 pub mod websocket;

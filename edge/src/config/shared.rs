@@ -1,0 +1,240 @@
+//! The flags that several binaries have in common, and their reading.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::flag::Flag;
+use super::hidden::Hidden;
+use super::settings::Settings;
+use crate::limits::Limits;
+use crate::logging::{self, Format, Log};
+use crate::tls::TlsFiles;
+
+/// `--listen`, with the binary's own default and help.
+pub const fn listen(default: &'static str, help: &'static str) -> Flag {
+    Flag::value("listen", "IP:PORT", help).default(default)
+}
+
+/// TLS and the bounds of the public listener; read by [`public`].
+pub const PUBLIC: [Flag; 5] = [
+    Flag::value(
+        "tls-cert",
+        "FILE",
+        "Certificate chain in PEM, the own certificate first. With --tls-key it turns TLS on. Read again on SIGHUP and when it changes.",
+    ),
+    Flag::value("tls-key", "FILE", "Private key in PEM, not encrypted."),
+    Flag::value("max-connections", "COUNT", "Open connections; one more is closed unread.").default("100000"),
+    Flag::value(
+        "header-timeout",
+        "TIME",
+        "Time for a request's head to arrive, and the longest pause between two requests.",
+    )
+    .default("10s"),
+    Flag::value("header-bytes", "BYTES", "Size of a request's head; more is answered with 431.")
+        .default("16384"),
+];
+
+/// The admin listener and the logs; read by [`operations`].
+pub const OPERATIONS: [Flag; 3] = [
+    Flag::value("admin-listen", "IP:PORT", "Where /livez, /readyz and /metrics are. Keep it private.")
+        .default("127.0.0.1:0"),
+    Flag::value("log-format", "FORMAT", "text or json, on stderr.").default("text"),
+    Flag::value(
+        "log-level",
+        "LEVEL",
+        "error, warn, info, debug or trace; also per module: info,ringdial_cluster=debug.",
+    )
+    .default("info"),
+];
+
+/// The store; read by [`store`].
+pub const STORE: [Flag; 3] = [
+    Flag::value("redis", "URL", "redis:// or rediss:// address; several, separated by commas, for a Redis Cluster; redis+sentinel:// for Sentinel.").secret(),
+    Flag::value("redis-wait", "TIME", "How long to wait for Redis at start.").default("30s"),
+    Flag::value("lease-ms", "MS", "A node's lease: after this time without a renewal it counts as dead. The same in every process.").default("3000"),
+];
+
+/// The cluster secret; read by [`secrets`].
+pub const SECRETS: [Flag; 4] = [
+    Flag::value("secret", "SECRET", "The cluster secret, at least 32 bytes, the same in every process: signs tickets, links and records. Prefer the variable or the file: arguments are visible to others.").secret(),
+    Flag::value("secret-file", "FILE", "A file that holds the secret."),
+    Flag::value("previous-secrets", "SECRETS", "Secrets of before, separated by commas: still accepted, no longer used to sign.").secret(),
+    Flag::value("previous-secrets-file", "FILE", "A file that holds them."),
+];
+
+/// The peer listener; read by [`peering`].
+pub const PEERING: [Flag; 5] = [
+    Flag::value("peer-listen", "IP:PORT", "Where other nodes connect. Keep it private.")
+        .default("127.0.0.1:0"),
+    Flag::value("peer-address", "HOST:PORT", "Where other nodes reach this one, if not at --peer-listen."),
+    Flag::value("peer-tls-cert", "FILE", "Certificate chain of the peer listener."),
+    Flag::value("peer-tls-key", "FILE", "Its private key."),
+    Flag::value(
+        "peer-tls-ca",
+        "FILE",
+        "Certificates of the authorities that sign the peers' certificates. With it, links are dialled with TLS.",
+    ),
+];
+
+/// What [`public`] reads.
+#[derive(Clone, Debug)]
+pub struct Public {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The certificate, if TLS is on.
+    pub tls: Option<TlsFiles>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// What [`operations`] reads.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// How to log.
+    pub log: Log,
+}
+
+/// What [`store`] reads.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Redis' address or addresses, with passwords if it has any.
+    pub redis: Hidden,
+    /// How long to wait for it at start.
+    pub redis_wait: Duration,
+    /// The lease.
+    pub lease: Duration,
+}
+
+/// What [`secrets`] reads. Each at least 32 bytes.
+#[derive(Clone, Debug)]
+pub struct SecretTexts {
+    /// The one that signs.
+    pub current: Option<Hidden>,
+    /// Those still accepted.
+    pub previous: Vec<Hidden>,
+}
+
+/// What [`peering`] reads.
+#[derive(Clone, Debug)]
+pub struct Peering {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address told to others; `None`: the one bound.
+    pub address: Option<String>,
+    /// The listener's certificate, if its TLS is on.
+    pub tls: Option<TlsFiles>,
+    /// The authorities; with them links are dialled with TLS.
+    pub ca: Option<PathBuf>,
+}
+
+/// The shortest cluster secret, in bytes.
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// Reads [`listen`] and [`PUBLIC`].
+pub fn public(settings: &mut Settings) -> Public {
+    let limits = Limits {
+        connections_max: usize::try_from(settings.number("max-connections", 1..=10_000_000))
+            .unwrap_or(usize::MAX),
+        header_bytes_max: usize::try_from(settings.number("header-bytes", 8_192..=1_048_576))
+            .unwrap_or(usize::MAX),
+        header_timeout: settings
+            .duration("header-timeout", Duration::from_millis(100)..=Duration::from_secs(600)),
+        ..Limits::default()
+    };
+    Public { listen: settings.address("listen"), tls: tls_files(settings, "tls-cert", "tls-key"), limits }
+}
+
+/// Reads [`OPERATIONS`].
+pub fn operations(settings: &mut Settings) -> Operations {
+    let format = settings.choice("log-format", ("text", Format::Text), &[("json", Format::Json)]);
+    let level =
+        settings.required("log-level", "info".into(), |text| logging::check(text).map(|()| text.to_owned()));
+    Operations { admin_listen: settings.address("admin-listen"), log: Log { format, level } }
+}
+
+/// Reads [`STORE`].
+pub fn store(settings: &mut Settings) -> Store {
+    let redis = settings.required("redis", Hidden::new(""), redis_url);
+    let redis_wait = settings.duration("redis-wait", Duration::ZERO..=Duration::from_secs(3600));
+    let lease = settings.duration("lease-ms", Duration::from_millis(500)..=Duration::from_secs(60));
+    Store { redis, redis_wait, lease }
+}
+
+/// Reads [`SECRETS`]. Without a current one, `required` decides whether that is a mistake.
+pub fn secrets(settings: &mut Settings, required: bool) -> SecretTexts {
+    let current = settings.secret_opt("secret");
+    let previous = settings.secret_opt("previous-secrets");
+    let mut split: Vec<Hidden> = Vec::new();
+    for text in previous.iter().flat_map(|all| all.expose().split([',', '\n'])) {
+        split.extend(Some(text.trim()).filter(|text| !text.is_empty()).map(Hidden::new));
+    }
+    let remedy = format!("write {SECRET_BYTES_MIN} random bytes or more, such as of: openssl rand -hex 32");
+    if current.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES_MIN) {
+        settings.mistake("secret", "it is too short", remedy.clone());
+    }
+    if split.iter().any(|secret| secret.expose().len() < SECRET_BYTES_MIN) {
+        settings.mistake("previous-secrets", "one of them is too short", remedy);
+    }
+    if required && current.is_none() && !settings.is_given("secret") && !settings.is_given("secret-file") {
+        settings.mistake("secret", "it is required", "give RINGDIAL_SECRET or --secret-file FILE");
+    }
+    SecretTexts { current, previous: split }
+}
+
+/// Reads [`PEERING`].
+pub fn peering(settings: &mut Settings) -> Peering {
+    let listen = settings.address("peer-listen");
+    let tls = tls_files(settings, "peer-tls-cert", "peer-tls-key");
+    let ca = settings.path_opt("peer-tls-ca");
+    if tls.is_none() && !listen.ip().is_loopback() {
+        settings.warn(format!(
+            "--peer-listen {listen} is not on loopback and has no TLS: whoever can read this network reads messages; \
+             set --peer-tls-cert, --peer-tls-key and --peer-tls-ca"
+        ));
+    }
+    if settings.is_given("peer-tls-cert") != settings.is_given("peer-tls-ca") {
+        let what = "the peer listener's certificate and the authorities belong together";
+        settings.mistake(
+            "peer-tls-ca",
+            what,
+            "give --peer-tls-cert, --peer-tls-key and --peer-tls-ca, or none",
+        );
+    }
+    Peering { listen, address: settings.optional("peer-address", host_and_port), tls, ca }
+}
+
+fn tls_files(settings: &mut Settings, cert: &str, key: &str) -> Option<TlsFiles> {
+    match (settings.path_opt(cert), settings.path_opt(key)) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+        (Some(_), None) => {
+            settings.mistake(cert, "there is no key to it", format!("give --{key} too"));
+            None
+        }
+        (None, Some(_)) => {
+            settings.mistake(key, "there is no certificate to it", format!("give --{cert} too"));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn redis_url(text: &str) -> Result<Hidden, String> {
+    let known = ["redis://", "rediss://", "redis+sentinel://"];
+    let urls = text.split(',').map(str::trim);
+    // Only the first needs its scheme: redis://a:6379,b:6379.
+    match urls.clone().next().filter(|first| known.iter().any(|scheme| first.starts_with(scheme))) {
+        Some(_) if urls.clone().all(|url| !url.is_empty()) => Ok(Hidden::new(text)),
+        _ => Err("is not a Redis address; write redis://HOST:PORT, rediss:// or redis+sentinel://".into()),
+    }
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let fault = || "is not an address to connect to; write HOST:PORT".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+    let port: u16 = port.parse().map_err(|_| fault())?;
+    let host_ok = !host.is_empty() && !host.contains(['/', '@', ' ']);
+    if host_ok && port > 0 { Ok(text.to_owned()) } else { Err(fault()) }
+}
