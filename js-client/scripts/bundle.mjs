@@ -1,0 +1,21 @@
+// The whole client as one minified ES module: what `dist/ringdial.min.js` holds and what the size budget is measured on.
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** @returns {Promise<Uint8Array>} */
+export async function bundle() {
+  const result = await build({
+    entryPoints: [join(root, "src", "index.ts")],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    legalComments: "none",
+    write: false,
+  });
+  return result.outputFiles[0].contents;
+}
