@@ -37,11 +37,11 @@ describe('every mistake is named at once, exit 2, and no port opens', () => {
   for (const program of PROGRAMS) {
     test(`${program}: flags and environment`, async () => {
       const port = await freePort();
-      const args = ['--listen', `127.0.0.1:${port}`, '--admin-listen', 'not an address', '--lease-ms', 'soon'];
+      const args = ['--listen', `127.0.0.1:${port}`, '--admin-listen', 'not an address', '--max-connections', 'many'];
       const { code, opened, stderr } = await ended(program, args, { RINGDIAL_SECRET: 'too short', RINGDIAL_TYPPO: 'x' }, port);
       assert.equal(code, 2, stderr);
       assert.equal(opened, false);
-      for (const mistake of [/admin-listen/, /lease-ms/, /secret/i, /RINGDIAL_TYPPO/]) assert.match(stderr, mistake);
+      for (const mistake of [/admin-listen/, /max-connections/, /secret/i, /RINGDIAL_TYPPO/]) assert.match(stderr, mistake);
       assert.ok(!stderr.includes('too short'), 'a bad secret is a secret too');
     });
 
@@ -102,7 +102,7 @@ describe('no Redis at the start', () => {
   /** @param {typeof PROGRAMS[number]} program @param {number} port @param {number} wait_ms */
   const start = (program, port, wait_ms) => {
     const own = program === 'ws-node' ? ['--node-id', 'n1', '--peer-listen', '127.0.0.1:0'] : ['--insecure-ids'];
-    const args = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--redis', `redis://127.0.0.1:${port}`, '--redis-wait-ms', String(wait_ms), ...own];
+    const args = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--redis', `redis://127.0.0.1:${port}`, '--redis-wait', `${wait_ms}ms`, ...own];
     return new Process(program, binary(program), args, { RINGDIAL_SECRET: SECRET });
   };
 
@@ -122,7 +122,7 @@ describe('no Redis at the start', () => {
 
   test('a Redis that comes within the wait is taken', { within_ms: 60_000 }, async (t) => {
     const redis = new Redis(await freePort());
-    const args = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--redis', redis.url, '--redis-wait-ms', '30000', '--node-id', 'n1', '--peer-listen', '127.0.0.1:0'];
+    const args = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--redis', redis.url, '--redis-wait', '30s', '--node-id', 'n1', '--peer-listen', '127.0.0.1:0'];
     const child = new Process('ws-node', binary('ws-node'), args, { RINGDIAL_SECRET: SECRET });
     t.after(() => child.killNow());
     await delay(500);

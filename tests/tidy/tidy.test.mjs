@@ -106,7 +106,7 @@ test('every allowed lint says why', () => {
     return lines.flatMap((line, i) => {
       if (!/^\s*#!?\[(allow|expect)\(/.test(line)) return [];
       const attribute = lines.slice(i, i + 6).join('\n').split(']')[0];
-      const explained = /reason\s*=/.test(attribute) || /\]\s*\/\/ \S/.test(line) || /^\s*\/\/ \S/.test(lines[i - 1] ?? '');
+      const explained = /reason\s*=/.test(attribute) || /\]\s*\/\/ \S/.test(line) || /^\s*\/\/\/? \S/.test(lines[i - 1] ?? '');
       return explained ? [] : [`${file}:${i + 1}`];
     });
   }));
