@@ -13,7 +13,7 @@ pub mod handshake;
 pub mod link;
 pub mod upgrade;
 
-pub use client::{ConnectError, Target, connect};
+pub use client::{ConnectError, Connected, Target, connect};
 pub use fastwebsockets::unmask;
 pub use handshake::{Handshake, HandshakeError, accept};
 pub use link::{LinkError, LinkEvent, LinkReader, LinkWriter, Role, link};
