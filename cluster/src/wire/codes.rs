@@ -101,6 +101,8 @@ error_codes! {
     BinaryFrame = "binary_frame", false, Some(CloseCode::Protocol), "binary frames are not spoken here: send JSON text";
     /// A frame that RFC 6455 forbids.
     BadFrame = "bad_frame", false, Some(CloseCode::Protocol), "the WebSocket framing is wrong (RFC 6455): use a WebSocket library";
+    /// Subprotocols were offered, but not ours.
+    SubprotocolExpected = "subprotocol_expected", false, Some(CloseCode::Protocol), "offer the subprotocol ringdial.v1, as the lookup's \"protocols\" does";
     /// A frame before `hello`, or a second `hello`.
     HelloExpected = "hello_expected", false, Some(CloseCode::Protocol), "the first frame, and only the first, is \"hello\"";
     /// No `hello` in time.
@@ -135,6 +137,8 @@ error_codes! {
     TicketOtherNode = "ticket_other_node", true, Some(CloseCode::Ticket), "the ticket is for another node: look up again";
     /// The ticket is for another service.
     TicketOtherService = "ticket_other_service", true, Some(CloseCode::Ticket), "the ticket is for another service: look up again";
+    /// Another connection took the place of this session.
+    SessionReplaced = "session_replaced", false, Some(CloseCode::Replaced), "a newer connection took this session's place";
     /// The application's token has ended.
     TokenExpired = "token_expired", false, Some(CloseCode::Token), "the application's token has ended: get a new one and look up again";
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::client::Reference;
 use super::codes::ErrorCode;
@@ -15,8 +14,6 @@ use crate::ring::{Signature, Version};
 pub enum NodeFrame<'a> {
     /// The answer to `hello`.
     Welcome(Welcome<'a>),
-    /// A message.
-    Message(Message<'a>),
     /// A send was passed on.
     Ack(Ack<'a>),
     /// Something went wrong.
@@ -70,8 +67,8 @@ pub struct Limits {
     pub users_per_send: usize,
 }
 
-/// An ephemeral message.
-#[derive(Debug, Serialize)]
+/// An ephemeral message: the one frame that is encoded for every recipient at once, and never parsed on the way.
+#[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     /// The topic it was sent to.
     pub topic: &'a str,
@@ -79,8 +76,8 @@ pub struct Message<'a> {
     pub id: MessageId<'a>,
     /// The user who sent it.
     pub from: &'a str,
-    /// What was sent, untouched.
-    pub data: &'a RawValue,
+    /// What was sent, untouched: valid JSON.
+    pub data: &'a str,
     /// When its home took it, milliseconds since 1970.
     pub time: u64,
 }
@@ -171,6 +168,15 @@ impl NodeFrame<'_> {
     }
 }
 
+impl Message<'_> {
+    /// The `message` frame as JSON text. Assembled by hand, since `data` is valid JSON already and would be parsed again.
+    pub fn to_json(&self) -> String {
+        let Self { topic, id, from, data, time } = self;
+        let (topic, from, id) = (quoted(topic), quoted(from), quoted(&id.to_string()));
+        format!(r#"{{"op":"message","topic":{topic},"id":{id},"from":{from},"data":{data},"time":{time}}}"#)
+    }
+}
+
 impl<'a> Error<'a> {
     /// The frame for `code`.
     pub fn new(reference: Reference<'a>, code: ErrorCode) -> Self {
@@ -184,23 +190,21 @@ impl fmt::Display for MessageId<'_> {
     }
 }
 
-impl Serialize for MessageId<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     #[test]
     fn a_message_keeps_its_data_and_names_its_origin() {
-        let data = RawValue::from_string(r#"{"z": 1.0}"#.into()).unwrap();
         let id = MessageId { node: "n1", generation: 5, counter: 17 };
-        let frame = NodeFrame::Message(Message { topic: "u:bob", id, from: "alice", data: &data, time: 9 });
-        let expected =
-            r#"{"op":"message","topic":"u:bob","id":"n1.5-17","from":"alice","data":{"z": 1.0},"time":9}"#;
+        let frame = Message { topic: "u:\"bob\"", id, from: "alice", data: r#"{"z": 1.0}"#, time: 9 };
+        let expected = r#"{"op":"message","topic":"u:\"bob\"","id":"n1.5-17","from":"alice","data":{"z": 1.0},"time":9}"#;
         assert_eq!(frame.to_json(), expected);
     }
 

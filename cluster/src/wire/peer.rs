@@ -13,19 +13,16 @@ pub enum ToHome<'a> {
     Interest {
         /// Names this request.
         call: u64,
-        /// The topics.
+        /// The topics, each with how many of my sessions follow it: 0 ends the interest.
         #[serde(borrow)]
-        topics: Vec<&'a str>,
-    },
-    /// No more of these topics.
-    Withdraw {
-        /// The topics.
-        #[serde(borrow)]
-        topics: Vec<&'a str>,
+        topics: Vec<(&'a str, u32)>,
     },
     /// A message for each of these topics.
     #[serde(borrow)]
     Publish(Publish<'a>),
+    /// What follows is sent again, in order. After it answered `NotHome` a home refuses every message on the link
+    /// until this comes: otherwise a later message could be taken while an earlier one is on its way back.
+    Again,
 }
 
 /// A message for one or more topics of a home.
@@ -51,7 +48,7 @@ pub struct Publish<'a> {
 /// From a home to a process that uses it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromHome<'a> {
-    /// The interest stands; what was passed on before this is not passed on to you.
+    /// The interest stands: everything that is passed on from now on reaches you.
     Interested {
         /// Which request.
         call: u64,
@@ -63,7 +60,8 @@ pub enum FromHome<'a> {
         /// Interested sessions, over all its topics.
         online: u32,
     },
-    /// Nothing was done: I am not the home of every topic named, by this version of the ring.
+    /// Nothing was done: I am not the home of every topic named, by this version of the ring, or I refused an earlier
+    /// message and wait for `Again`.
     NotHome {
         /// Which request.
         call: u64,

@@ -1,0 +1,121 @@
+//! This node as a home: processes that asked for topics here, and what they send here to be passed on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cluster::wire::peer::{FromHome, Publish, ToHome, decode, encode};
+
+use super::deliver::Origin;
+use super::topics::Topic;
+use super::{Core, LinkSink, Now, Place, SessionSink};
+
+/// Every process that uses this node as a home, by the link it dialled.
+#[derive(Debug)]
+pub(super) struct Askers<L>(HashMap<u64, Asker<L>>);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Asker<L> {
+    pub(super) sink: L,
+    topics: HashSet<Arc<str>>,
+    /// A message was refused: none is taken until the sender begins again, so that none overtakes it.
+    refusing: bool,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// Somebody dialled.
+    pub fn asker_opened(&mut self, link: u64, sink: L) {
+        self.askers.0.insert(link, Asker { sink, topics: HashSet::new(), refusing: false });
+    }
+
+    /// Their link is gone, and their interest with it.
+    pub fn asker_closed(&mut self, link: u64) {
+        let Some(asker) = self.askers.0.remove(&link) else { return };
+        for name in asker.topics {
+            if let Some(topic) = self.topics.get_mut(&name) {
+                topic.set_remote(link, 0);
+            }
+            self.topics.release(&name);
+        }
+    }
+
+    /// A frame on such a link.
+    pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
+        let answer = match decode::<ToHome<'_>>(frame) {
+            Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics),
+            Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
+            Some(ToHome::Again) => return self.askers.set_refusing(link, false),
+            // A process of a later version: its frame is ignored as unknown ops are.
+            None => return,
+        };
+        self.askers.send(link, &answer, &mut self.counts.dropped_link_full);
+    }
+
+    fn take_interest<'a>(&mut self, link: u64, call: u64, topics: &[(&str, u32)]) -> FromHome<'a> {
+        let ending = topics.iter().all(|(_, sessions)| *sessions == 0);
+        if !ending && !topics.iter().all(|(name, _)| self.is_home(name)) {
+            return FromHome::NotHome { call, version: self.ring.version().as_u64() };
+        }
+        for (name, sessions) in topics {
+            self.set_interest(link, name, *sessions);
+        }
+        FromHome::Interested { call }
+    }
+
+    fn set_interest(&mut self, link: u64, name: &str, sessions: u32) {
+        let Some(asker) = self.askers.0.get_mut(&link) else { return };
+        if sessions == 0 {
+            asker.topics.remove(name);
+            if let Some(topic) = self.topics.get_mut(name) {
+                topic.set_remote(link, 0);
+            }
+            self.topics.release(name);
+            return;
+        }
+        asker.topics.insert(Arc::from(name));
+        let slot = self.ring.key().slot(name);
+        self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
+    }
+
+    fn take_publish<'a>(&mut self, link: u64, publish: &Publish<'_>, now: Now) -> FromHome<'a> {
+        let call = publish.call;
+        let refusing = self.askers.get(link).is_none_or(|asker| asker.refusing);
+        if refusing || !publish.topics.iter().all(|name| self.is_home(name)) {
+            self.askers.set_refusing(link, true);
+            return FromHome::NotHome { call, version: self.ring.version().as_u64() };
+        }
+        let origin = Origin { node: publish.node, generation: publish.generation, counter: publish.counter };
+        let online = publish
+            .topics
+            .iter()
+            .map(|name| self.pass_on(name, origin, publish.from, publish.data, now))
+            .sum();
+        FromHome::Published { call, online }
+    }
+}
+
+// === impl Askers ===
+
+impl<L> Default for Askers<L> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<L: LinkSink> Askers<L> {
+    pub(super) fn get(&self, link: u64) -> Option<&Asker<L>> {
+        self.0.get(&link)
+    }
+
+    fn set_refusing(&mut self, link: u64, refusing: bool) {
+        if let Some(asker) = self.0.get_mut(&link) {
+            asker.refusing = refusing;
+        }
+    }
+
+    fn send(&self, link: u64, frame: &FromHome<'_>, dropped: &mut u64) {
+        if !self.0.get(&link).is_some_and(|asker| asker.sink.send(encode(frame))) {
+            *dropped += 1;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The last steps of a message: a home passes it on, a node puts it into its sessions' queues. Encoded once.
+
+use bytes::Bytes;
+use cluster::wire::node::{Message, MessageId};
+use cluster::wire::peer::{Deliver, FromHome, encode};
+
+use super::{Core, LinkSink, Now, SessionSink};
+use crate::frames;
+
+/// Where a message entered the cluster, and its number there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) node: &'a str,
+    pub(super) generation: u64,
+    pub(super) counter: u64,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// Passes a message on as its home; answers how many sessions are interested.
+    pub(super) fn pass_on(
+        &mut self,
+        topic: &str,
+        origin: Origin<'_>,
+        from: &str,
+        data: &str,
+        now: Now,
+    ) -> u32 {
+        self.counts.homed += 1;
+        let Some(entry) = self.topics.get_mut(topic) else { return 0 };
+        let online = entry.online();
+        if !entry.is_new(origin.generation, origin.counter, now.tick_ms) {
+            self.counts.repeated += 1;
+            return online;
+        }
+        let id = MessageId { node: origin.node, generation: origin.generation, counter: origin.counter };
+        let frame = frames::text(&Message { topic, id, from, data, time: now.unix_ms }.to_json());
+        for index in &entry.local {
+            if let Some(session) = self.sessions.at(*index) {
+                session.sink.push(frame.clone());
+                self.counts.delivered += 1;
+            }
+        }
+        if entry.remote.is_empty() {
+            return online;
+        }
+        let Origin { node, generation, counter } = origin;
+        let deliver = encode(&FromHome::Deliver(Deliver { topic, node, generation, counter, frame: &frame }));
+        for remote in &entry.remote {
+            if !self.askers.get(remote.link).is_some_and(|asker| asker.sink.send(deliver.clone())) {
+                self.counts.dropped_link_full += 1;
+            }
+        }
+        online
+    }
+
+    /// Takes a message that the topic's home passed on. `frame` is the link's, `deliver` points into it.
+    pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, frame: &Bytes, now: Now) {
+        let Some(entry) = self.topics.get_mut(deliver.topic) else { return };
+        if !entry.is_new(deliver.generation, deliver.counter, now.tick_ms) {
+            self.counts.repeated += 1;
+            return;
+        }
+        let message = frame.slice_ref(deliver.frame);
+        for index in &entry.local {
+            if let Some(session) = self.sessions.at(*index) {
+                session.sink.push(message.clone());
+                self.counts.delivered += 1;
+            }
+        }
+    }
+}

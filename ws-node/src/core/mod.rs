@@ -1,0 +1,241 @@
+//! What a node decides: who is connected, who hears what, where a message goes. Pure: values, `now` and queues in,
+//! values and queues out; no await, clock, randomness or socket.
+//!
+//! The node's shell calls it under one short lock. Whatever must go out is put into the queue of a session
+//! ([`SessionSink`]) or of a link ([`LinkSink`]) before the lock is given back, so the order of decisions is the order
+//! on every wire.
+
+mod askers;
+mod deliver;
+mod homes;
+mod moves;
+mod rate;
+mod send;
+mod session;
+mod topics;
+mod used;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::grant::Holder;
+use cluster::ring::{Ring, Slot};
+use cluster::tokens::{PeerName, Tickets};
+use cluster::wire::codes::CloseCode;
+use cluster::wire::node::Limits;
+
+use self::askers::Askers;
+use self::homes::Homes;
+use self::send::Requests;
+use self::session::Sessions;
+use self::topics::Topics;
+use self::used::UsedTickets;
+
+pub use self::moves::Rebalance;
+pub use self::session::SessionKey;
+
+/// Where a session's frames go: a bounded queue that never waits.
+pub trait SessionSink: Send {
+    /// Queues a frame. A sink that is over its bound closes itself.
+    fn push(&self, frame: Bytes);
+    /// Lets what is queued go out, then closes.
+    fn close(&self, code: CloseCode);
+}
+
+/// Where a link's frames go: a bounded queue that never waits.
+pub trait LinkSink: Send {
+    /// Queues a frame; false if it could not.
+    fn send(&self, frame: Bytes) -> bool;
+}
+
+/// The time of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never goes back, for intervals.
+    pub tick_ms: u64,
+    /// Milliseconds since 1970, for tickets and for people.
+    pub unix_ms: u64,
+}
+
+/// What a core is set up with.
+#[derive(Clone)]
+pub struct CoreConfig {
+    /// The service.
+    pub service: String,
+    /// What a session may do.
+    pub limits: Limits,
+    /// Sessions a user may have here.
+    pub sessions_per_user_max: usize,
+    /// Told in `welcome`.
+    pub heartbeat_ms: u64,
+    /// Whom to move when the ring changes.
+    pub rebalance: Rebalance,
+    /// Moves a second: what `spread_ms` is reckoned from.
+    pub move_rate: u32,
+    /// How long a client has to move.
+    pub move_deadline_ms: u64,
+    /// Signs the tickets that `moved` offers.
+    pub tickets: Tickets,
+}
+
+/// What happened so far, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages taken from sessions of this node.
+    pub sent: u64,
+    /// Messages passed on as their home.
+    pub homed: u64,
+    /// Frames put into sessions' queues.
+    pub delivered: u64,
+    /// Messages seen before and dropped.
+    pub repeated: u64,
+    /// Frames dropped because a link's queue was full.
+    pub dropped_link_full: u64,
+    /// Sends refused or failed.
+    pub refused: u64,
+    /// Sends answered `not_home` by another node.
+    pub not_home: u64,
+    /// Sessions told to move.
+    pub moved: u64,
+}
+
+/// One node's state.
+pub struct Core<S, L> {
+    config: CoreConfig,
+    me: PeerName,
+    ring: Arc<Ring>,
+    sessions: Sessions<S>,
+    topics: Topics,
+    homes: Homes<L>,
+    askers: Askers<L>,
+    requests: Requests,
+    used: UsedTickets,
+    counts: Counts,
+    /// The last number given to a message or a call. Never goes back, also over generations.
+    counter: u64,
+    fresh_id: fn() -> String,
+}
+
+/// Where a key's home is, as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Here.
+    Here,
+    /// At the node of this id.
+    There(String),
+    /// Nowhere: the ring is empty.
+    Nowhere,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// A node named `me` that goes by `ring`. `fresh_id` makes names nobody can guess.
+    pub fn new(config: CoreConfig, me: PeerName, ring: Arc<Ring>, fresh_id: fn() -> String) -> Self {
+        Self {
+            config,
+            me,
+            ring,
+            sessions: Sessions::default(),
+            topics: Topics::default(),
+            homes: Homes::default(),
+            askers: Askers::default(),
+            requests: Requests::default(),
+            used: UsedTickets::default(),
+            counts: Counts::default(),
+            counter: 0,
+            fresh_id,
+        }
+    }
+
+    /// This node's name in its present generation.
+    pub fn me(&self) -> &PeerName {
+        &self.me
+    }
+
+    /// The node registered again: its name has a new generation. Tickets for the old one no longer open anything.
+    pub fn renamed(&mut self, me: PeerName) {
+        self.me = me;
+    }
+
+    /// The ring it goes by.
+    pub fn ring(&self) -> &Arc<Ring> {
+        &self.ring
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many topics somebody here follows or asked for.
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Goes by a newer ring: interest first, then what is under way, then the clients (design: first make it right,
+    /// then make it short).
+    pub fn ring_changed(&mut self, ring: Arc<Ring>, now: Now) {
+        if ring.version() <= self.ring.version() && ring.signature() == self.ring.signature() {
+            return;
+        }
+        let older = std::mem::replace(&mut self.ring, ring);
+        let changed = older.changed(&self.ring);
+        self.replace_topics(&changed);
+        self.reroute_calls(now);
+        self.move_sessions(&changed, now);
+    }
+
+    /// Does what has fallen due. Call it about every 100 ms.
+    pub fn tick(&mut self, now: Now) {
+        self.expire_calls(now);
+        self.resume_stalled();
+        self.welcome_overdue(now);
+        self.used.forget(now.unix_ms / 1_000);
+    }
+
+    /// The node goes away: every session is closed.
+    pub fn close_all(&mut self, code: CloseCode) {
+        self.sessions.iter().for_each(|session| session.sink.close(code));
+    }
+
+    fn place(&self, slot: Slot) -> Place {
+        match self.ring.home(slot) {
+            None => Place::Nowhere,
+            Some(member) if member.id == self.me.id => Place::Here,
+            Some(member) => Place::There(member.id.clone()),
+        }
+    }
+
+    fn is_home(&self, topic: &str) -> bool {
+        self.ring.home(self.slot(topic)).is_some_and(|member| member.id == self.me.id)
+    }
+
+    fn slot(&self, topic: &str) -> Slot {
+        self.ring.key().slot(topic)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
+
+/// A session's beginning: whom it is for, and what a ticket said.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The user and what goes along with a move.
+    pub holder: Holder,
+    /// The ticket's name.
+    pub jti: String,
+    /// The ticket's end, seconds since 1970.
+    pub expires_s: u64,
+    /// The ring version the lookup went by.
+    pub ring: cluster::ring::Version,
+}
+
+#[cfg(test)]
+mod tests;
