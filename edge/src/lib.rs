@@ -10,6 +10,7 @@ pub mod io;
 pub mod limits;
 pub mod listen;
 pub mod logging;
+pub mod peer;
 pub mod problem;
 pub mod process;
 pub mod ready;

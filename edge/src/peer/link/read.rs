@@ -1,0 +1,142 @@
+//! The reader of a link: hands batches to the owner, in order, each after the ring it was sent under.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::End;
+use crate::io::Io;
+use crate::peer::batch::Batch;
+use crate::peer::counts::LinkCounts;
+use crate::peer::events::{CloseReason, LinkId, PeerEvents, RingSource};
+use crate::peer::follow::Follow;
+use crate::peer::queue::LinkSender;
+use crate::peer::settings::PeerConfig;
+use crate::websocket::{LinkError, LinkEvent, LinkReader};
+
+/// How often a waiting reader looks whether the ring has come: it may come by other ways than this link.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What a reader knows besides its socket.
+pub(super) struct Inbox {
+    link: LinkId,
+    sender: LinkSender,
+    end: End,
+    events: Arc<dyn PeerEvents>,
+    ring: Arc<dyn RingSource>,
+    counts: LinkCounts,
+    follow: Follow,
+    silence: Duration,
+    heard: Instant,
+}
+
+// === impl Inbox ===
+
+impl Inbox {
+    pub(super) fn new(link: LinkId, sender: LinkSender, end: End, config: &PeerConfig) -> Self {
+        let settings = &config.settings;
+        Self {
+            link,
+            sender,
+            end,
+            events: Arc::clone(&config.events),
+            ring: Arc::clone(&config.ring),
+            counts: config.counts.clone(),
+            follow: Follow::new(settings.ring_wait, settings.held_bytes_max),
+            silence: settings.silence,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Reads until the end of the link and returns the reason.
+    pub(super) async fn run(mut self, mut reader: LinkReader<Io>) -> CloseReason {
+        let end = self.end.clone();
+        let mut ended = pin!(end.closed());
+        let mut tick = pin!(sleep_until(self.next_look()));
+        loop {
+            let event = {
+                // Not cancel-safe: the same read goes on through every tick, and is dropped only with the link.
+                let mut read = pin!(reader.read());
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = ended.as_mut() => return end.reason(),
+                        () = tick.as_mut() => {
+                            if self.is_silent(Instant::now()) {
+                                return CloseReason::Silent;
+                            }
+                            self.hand_on(Instant::now());
+                            tick.as_mut().reset(self.next_look());
+                        }
+                        event = read.as_mut(), if !self.follow.is_full() => break event,
+                    }
+                }
+            };
+            let message = match event {
+                Ok(LinkEvent::Message(message)) => message,
+                Ok(LinkEvent::Closed(_)) => return CloseReason::ClosedByPeer,
+                Err(error) => return self.broken(&error),
+            };
+            if let Err(fault) = self.take(message, Instant::now()) {
+                return CloseReason::Protocol(fault);
+            }
+            if self.follow.is_waiting() {
+                tick.as_mut().reset(self.next_look());
+            }
+        }
+    }
+
+    fn take(&mut self, message: Bytes, now: Instant) -> Result<(), &'static str> {
+        self.heard = now;
+        self.counts.inner().messages_in.inc();
+        self.counts.inner().bytes_in.inc_by(message.len() as u64);
+        let batch = Batch::parse(message)?;
+        if batch.want_ring {
+            self.sender.control(|control| control.ring = true);
+        }
+        if let Some(record) = &batch.record {
+            self.ring.offer(record);
+        }
+        if self.follow.arrived(batch, self.ring.version(), now) {
+            self.counts.inner().rings_asked.inc();
+            self.sender.control(|control| control.want_ring = true);
+        }
+        self.hand_on(now);
+        Ok(())
+    }
+
+    /// Gives the owner every batch that need not wait.
+    fn hand_on(&mut self, now: Instant) {
+        while let Some(due) = self.follow.next(self.ring.version(), now) {
+            let ring = due.batch.ring;
+            if due.missed {
+                self.counts.inner().rings_missed.inc();
+                tracing::warn!(link = %self.link, version = ring, "the peer's ring did not come: acting without it");
+            }
+            self.counts.inner().frames_in.inc_by(due.batch.payloads);
+            self.events.frames(self.link, ring, &mut due.batch.payloads());
+        }
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        // A reader that does not read hears nothing; that is not the peer's silence.
+        !self.follow.is_full() && now >= self.heard + self.silence
+    }
+
+    fn next_look(&self) -> Instant {
+        let silent = self.heard + self.silence;
+        if self.follow.is_waiting() { silent.min(Instant::now() + LOOK_AGAIN) } else { silent }
+    }
+
+    fn broken(&self, error: &LinkError) -> CloseReason {
+        tracing::debug!(link = %self.link, %error, "peer link cannot be read");
+        match error {
+            LinkError::Broken(error) => CloseReason::Broken(error.kind()),
+            LinkError::TooLarge { .. } => CloseReason::Protocol("a message over the limit"),
+            LinkError::Protocol(_) => CloseReason::Protocol("not a link message"),
+        }
+    }
+}
