@@ -59,6 +59,15 @@ impl Io {
         matches!(self.stream, Stream::Tls(_))
     }
 
+    /// Whether TLS took up an earlier session, without a full handshake.
+    pub fn is_resumed(&self) -> bool {
+        let kind = match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.get_ref().1.handshake_kind(),
+        };
+        kind == Some(rustls::HandshakeKind::Resumed)
+    }
+
     /// The TCP socket underneath, for its options and addresses. Reading it past TLS would lose data.
     pub fn tcp(&self) -> &TcpStream {
         match &self.stream {

@@ -16,6 +16,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// How long requests under way may take to finish once the process is told to stop.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// How long sent bytes may stay unacknowledged, or a full window closed, before the kernel ends the connection
+/// (TCP_USER_TIMEOUT): a client that stops reading cannot hold a connection for longer.
+pub const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests that one HTTP/2 connection may have open at once.
 pub const STREAMS_MAX: u32 = 100;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::limits::BACKLOG;
+use crate::limits::{BACKLOG, UNACKNOWLEDGED_TIMEOUT};
 
 /// A bound listening socket. Connections queue up in the kernel until it is given to [`crate::serve::serve`].
 #[derive(Debug)]
@@ -62,6 +62,9 @@ fn open(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Without it a restart fails for a minute, while old connections linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // Inherited by every accepted socket, and so without a system call for each.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
@@ -94,6 +97,17 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with(&format!("--peer-listen {}: the port is taken", first.address())), "{text}");
         assert_eq!(error.code(), "bind_failed");
+    }
+
+    /// The kernel then ends a connection whose client stops reading.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn accepted_sockets_inherit_the_limit_of_unacknowledged_bytes() {
+        let listener = bind("listen", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
+        let (accepted, _) = listener.socket.accept().await.unwrap();
+        let limit = socket2::SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(limit, Some(UNACKNOWLEDGED_TIMEOUT));
     }
 
     #[tokio::test]

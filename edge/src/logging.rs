@@ -27,10 +27,15 @@ pub struct Log {
 pub fn init(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     start(log.format, filter, std::io::stderr, std::io::stderr().is_terminal());
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(code = "panic", place, message, "a task panicked; this is a bug, please report it");
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = info.payload_as_str().unwrap_or("no message");
+        tracing::error!(
+            code = "panic",
+            place,
+            panic = message,
+            "a task panicked; this is a bug, please report it"
+        );
     }));
 }
 

@@ -191,10 +191,8 @@ impl Shared {
         let limits = &options.limits;
         let bytes = limits.header_bytes_max;
         let mut one = http1::Builder::new();
-        one.timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_header_size(bytes)
-            .max_buf_size(bytes);
+        // The read buffer is the head's bound in both builders: a head that does not fit in it is answered with 431.
+        one.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(bytes);
         let mut two = auto::Builder::new(TokioExecutor::new());
         two.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(bytes);
         two.http2()

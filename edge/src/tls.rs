@@ -1,5 +1,6 @@
 //! TLS: certificates from files, read again when they change; the client's side for links between nodes.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +140,12 @@ impl Tls {
     }
 }
 
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.inner.files).finish()
+    }
+}
+
 // === impl ClientTls ===
 
 impl ClientTls {
@@ -171,6 +178,12 @@ impl ClientTls {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
         Ok(Io::tls(self.0.connect(name, stream).await?))
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls")
     }
 }
 

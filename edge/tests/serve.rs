@@ -116,6 +116,18 @@ async fn a_head_over_the_limit_is_431() {
 }
 
 #[tokio::test]
+async fn a_head_over_the_limit_is_431_in_http2_too() {
+    let server = Server::start(options(Http::OneAndTwo, short()), None);
+    let io = TokioIo::new(server.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://x/").header("x", "x".repeat(17 * 1024)).body(Empty::<Bytes>::new());
+    let answer = timeout(DEADLINE, sender.send_request(request.unwrap())).await.unwrap();
+    assert!(answer.map_or(true, |answer| answer.status() == 431));
+}
+
+#[tokio::test]
 async fn connect_is_refused() {
     for http in BOTH {
         let server = Server::start(options(http, short()), None);
@@ -186,6 +198,8 @@ async fn idle_and_unused_connections_do_not_hold_up_the_end() {
         let limits = Limits { grace: Duration::from_secs(60), ..Limits::default() };
         let server = Server::start(options(http, limits), None);
         let _unused = server.connect().await;
+        let mut half = server.connect().await;
+        half.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").await.unwrap();
         let mut idle = server.connect().await;
         idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         until(&mut idle, " false").await;

@@ -246,6 +246,27 @@ fn wrong_files_are_named_with_what_is_wrong() {
     assert_eq!(ClientTls::load(&empty).err().unwrap().code(), "tls_file_unusable");
 }
 
+/// A crowd that comes back after a restart of its network must not cost full handshakes. rustls' own default
+/// remembers 256 sessions.
+#[tokio::test]
+async fn a_session_is_resumed_however_many_came_after_it() {
+    let (folder, authority) = (Folder::new(), Authority::new());
+    let tls = Tls::load(authority.files(&folder), Http::One).unwrap();
+    let server = Server::start(options(Http::One, Limits::default()), Some(tls));
+    let first = authority.client(&folder);
+    let visit = async |client: &ClientTls| {
+        let mut io = client.connect(server.connect().await, "localhost").await.unwrap();
+        io.write_all(GET.as_bytes()).await.unwrap();
+        rest(&mut io).await; // the ticket comes with the answer
+        io.is_resumed()
+    };
+    assert!(!visit(&first).await);
+    for _ in 0..300 {
+        assert!(!visit(&authority.client(&folder)).await);
+    }
+    assert!(visit(&first).await);
+}
+
 #[tokio::test]
 async fn a_stream_is_small() {
     assert!(size_of::<Io>() <= 48, "{}", size_of::<Io>());
