@@ -8,6 +8,7 @@ use std::fmt;
 
 use aws_lc_rs::hkdf;
 
+use crate::membership::RecordKeys;
 use crate::ring::RecordKey;
 
 /// The least number of bytes a secret may have.
@@ -86,8 +87,9 @@ impl Secrets {
     }
 
     /// Keys that seal what the store holds: the first one seals, every one opens.
-    pub fn record_keys(&self) -> Vec<RecordKey> {
-        self.records.iter().map(|named| RecordKey::new(*named.key.bytes())).collect()
+    pub fn record_keys(&self) -> RecordKeys {
+        let key = |named: &NamedKey| RecordKey::new(*named.key.bytes());
+        RecordKeys::new(key(self.records.signing()), self.records.iter().skip(1).map(key))
     }
 
     /// Keys that sign tickets.

@@ -1,4 +1,15 @@
 //! A node: holds users' sockets, is home to their topics, and talks to the other nodes.
+//!
+//! `core` decides and is pure; `frames` reads and writes WebSocket framing; `net` holds the clients' connections; `node`
+//! is the core behind its lock; `run` ties them to sockets, store and links.
 
+mod config;
 pub mod core;
 pub mod frames;
+mod metrics;
+mod net;
+mod node;
+mod run;
+
+pub use config::{COMMAND, NodeConfig, SessionLimits, Surroundings, read};
+pub use run::{RunError, Running, Sockets, run};

@@ -95,6 +95,11 @@ impl LinkId {
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    /// The id as a number, for those who know nothing of links.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
     /// A given id, for links that are simulated.
     pub fn simulated(id: u64) -> Self {
         Self(id)

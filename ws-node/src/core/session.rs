@@ -1,7 +1,5 @@
 //! Sessions: from a ticket to `hello` to `detach` or the end of the connection.
 
-use std::sync::Arc;
-
 use cluster::grant::Holder;
 use cluster::ring::{Slot, Version};
 use cluster::wire::client::{Hello, Reference};
@@ -222,7 +220,6 @@ impl<S: SessionSink> Session<S> {
     pub(super) fn push(&self, frame: &NodeFrame<'_>) {
         self.sink.push(frames::text(&frame.to_json()));
     }
-
 }
 
 // === impl Sessions ===

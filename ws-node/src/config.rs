@@ -1,0 +1,189 @@
+//! What a node can be told.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use cluster::limits;
+use edge::config::shared::{self, Operations, Peering, Public, SecretTexts, Store};
+use edge::config::{Command, Flag, Group, Settings};
+
+use crate::core::Rebalance;
+
+/// The binary's flags.
+pub static COMMAND: Command = Command {
+    name: "ws-node",
+    about: "A node of a Ringdial service: holds users' WebSockets and passes their messages on.",
+    groups: &[
+        Group { title: "Node", flags: NODE },
+        Group { title: "Ports", flags: &PORTS },
+        Group { title: "Public port", flags: &shared::PUBLIC },
+        Group { title: "Links between nodes", flags: &shared::PEERING },
+        Group { title: "Store", flags: &shared::STORE },
+        Group { title: "Secrets", flags: &shared::SECRETS },
+        Group { title: "Limits", flags: LIMITS },
+        Group { title: "Operation", flags: &shared::OPERATIONS },
+    ],
+};
+
+static NODE: &[Flag] = &[
+    Flag::value("node-id", "ID", "This node's id, unique in the service."),
+    Flag::value("service", "NAME", "The service it belongs to.").default("default"),
+    Flag::value("weight", "COUNT", "Its share of the users, relative to the other nodes'.").default("100"),
+    Flag::value(
+        "public-url",
+        "URL",
+        "Where clients reach it, as wss://HOST/ws. Without it: the address of --listen.",
+    ),
+    Flag::value(
+        "rebalance",
+        "POLICY",
+        "Whom to move when the ring changes: arcs (those whose home changed) or none.",
+    )
+    .default("arcs"),
+    Flag::value("move-rate", "COUNT", "Sessions asked to move, a second.").default("2000"),
+];
+
+static PORTS: [Flag; 1] = [shared::listen("127.0.0.1:0", "Where clients connect.")];
+
+static LIMITS: &[Flag] = &[
+    Flag::value("message-bytes", "BYTES", "Size of a client's message.").default("65536"),
+    Flag::value("outbound-bytes", "BYTES", "What may wait for one slow client.").default("1048576"),
+    Flag::value("sessions-per-user", "COUNT", "Connections of one user here; one more ends the oldest.")
+        .default("16"),
+    Flag::value("sends-per-second", "COUNT", "Sends a second of one session.").default("32"),
+    Flag::value("sends-burst", "COUNT", "Sends at once of one session.").default("64"),
+    Flag::value("heartbeat", "TIME", "Silence after which a client is asked for a sign of life.")
+        .default("25s"),
+    Flag::value("hello-timeout", "TIME", "Time for a client's first frame.").default("10s"),
+];
+
+/// A node's configuration, checked.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its id.
+    pub id: String,
+    /// Its service.
+    pub service: String,
+    /// Its weight.
+    pub weight: u32,
+    /// Where clients reach it, if not at the address it listens on.
+    pub public_url: Option<String>,
+    /// Whom to move when the ring changes.
+    pub rebalance: Rebalance,
+    /// Sessions asked to move, a second.
+    pub move_rate: u32,
+    /// The public port.
+    pub public: Public,
+    /// The links between nodes.
+    pub peering: Peering,
+    /// How long to wait for the store at the start.
+    pub store_wait: Duration,
+    /// The cluster's secrets.
+    pub secrets: SecretTexts,
+    /// What sessions may do.
+    pub limits: SessionLimits,
+}
+
+/// What sessions may do.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Bytes of a message.
+    pub message_bytes: usize,
+    /// Bytes that may wait for a slow client.
+    pub outbound_bytes: usize,
+    /// Connections of one user.
+    pub sessions_per_user: usize,
+    /// Sends a second.
+    pub sends_per_second: u32,
+    /// Sends at once.
+    pub sends_burst: u32,
+    /// Silence before a `ping`.
+    pub heartbeat: Duration,
+    /// Time for `hello`.
+    pub hello_timeout: Duration,
+}
+
+/// What the binary needs beside the node.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Admin port and log.
+    pub operations: Operations,
+    /// Redis.
+    pub store: Store,
+}
+
+/// Reads the node's settings, noting every mistake in them.
+pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
+    let operations = shared::operations(settings);
+    let store = shared::store(settings);
+    let rebalance = settings.choice("rebalance", ("arcs", Rebalance::Arcs), &[("none", Rebalance::None)]);
+    let config = NodeConfig {
+        id: settings.required("node-id", String::new(), id),
+        service: settings.required("service", String::new(), id),
+        weight: number(settings, "weight", 1..=u64::from(u32::MAX)),
+        public_url: settings.optional("public-url", url),
+        rebalance,
+        move_rate: number(settings, "move-rate", 1..=1_000_000),
+        public: shared::public(settings),
+        peering: shared::peering(settings),
+        store_wait: store.redis_wait,
+        secrets: shared::secrets(settings, true),
+        limits: session_limits(settings),
+    };
+    (config, Surroundings { operations, store })
+}
+
+// === impl SessionLimits ===
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: limits::MESSAGE_BYTES_MAX,
+            outbound_bytes: limits::OUTBOUND_BYTES_MAX,
+            sessions_per_user: limits::SESSIONS_PER_USER_MAX,
+            sends_per_second: limits::SENDS_PER_SECOND,
+            sends_burst: limits::SENDS_BURST,
+            heartbeat: Duration::from_secs(25),
+            hello_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+fn session_limits(settings: &mut Settings) -> SessionLimits {
+    let times = Duration::from_millis(100)..=Duration::from_secs(3_600);
+    let limits = SessionLimits {
+        message_bytes: number(settings, "message-bytes", 128..=16 * 1024 * 1024),
+        outbound_bytes: number(settings, "outbound-bytes", 1024..=1024 * 1024 * 1024),
+        sessions_per_user: number(settings, "sessions-per-user", 1..=10_000),
+        sends_per_second: number(settings, "sends-per-second", 1..=1_000_000),
+        sends_burst: number(settings, "sends-burst", 1..=1_000_000),
+        heartbeat: settings.duration("heartbeat", times.clone()),
+        hello_timeout: settings.duration("hello-timeout", times),
+    };
+    // A message is a little longer when it goes out, with sender, topic and number.
+    if limits.outbound_bytes < limits.message_bytes + 2_048 {
+        let what = "a single message would not fit";
+        settings.mistake("outbound-bytes", what, "make it at least 2048 more than --message-bytes");
+    }
+    limits
+}
+
+fn number<T: TryFrom<u64> + Default>(settings: &mut Settings, name: &str, range: RangeInclusive<u64>) -> T {
+    T::try_from(settings.number(name, range)).unwrap_or_default()
+}
+
+fn id(text: &str) -> Result<String, String> {
+    if cluster::ring::is_valid_service(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("cannot be a name; use 1 to 64 ASCII letters, digits, '.', '_' and '-'".into())
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    if cluster::ring::is_valid_url(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a WebSocket address; write wss://HOST/ws".into())
+    }
+}

@@ -1,0 +1,195 @@
+//! The node's shell: the core behind its one lock, and what the links and the ring's keeper tell it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use cluster::grant::Holder;
+use cluster::membership::Keeper;
+use cluster::tokens::{PeerName, TicketTarget, Tickets};
+use cluster::wire::codes::ErrorCode;
+use edge::peer::{CloseReason, Direction, LinkId, LinkSender, PeerEvents, RingSource};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::core::{Admission, Core, LinkSink, Now, SessionKey};
+use crate::net::Outbox;
+
+/// The core with the queues of this process.
+pub(crate) type NodeCore = Core<Outbox, PeerSink>;
+
+/// What a connection goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionSettings {
+    pub(crate) message_bytes_max: usize,
+    pub(crate) outbound_bytes_max: usize,
+    pub(crate) heartbeat: Duration,
+    pub(crate) hello_timeout: Duration,
+}
+
+/// A node.
+pub(crate) struct Node {
+    core: Mutex<NodeCore>,
+    keeper: Arc<Keeper>,
+    links: Mutex<HashMap<LinkId, Side>>,
+    settings: ConnectionSettings,
+    tickets: Tickets,
+    service: String,
+    started: Instant,
+    tasks: TaskTracker,
+}
+
+/// What a link is to this node.
+#[derive(Debug, Clone)]
+enum Side {
+    /// The peer asks here.
+    Asker,
+    /// The peer of this id is asked.
+    Home(String),
+}
+
+/// A link's queue as the core sees it.
+pub(crate) struct PeerSink(LinkSender);
+
+// === impl Node ===
+
+impl Node {
+    pub(crate) fn new(
+        core: NodeCore,
+        keeper: Arc<Keeper>,
+        settings: ConnectionSettings,
+        tickets: Tickets,
+    ) -> Self {
+        Self {
+            service: core.ring().service().to_owned(),
+            core: Mutex::new(core),
+            keeper,
+            links: Mutex::default(),
+            settings,
+            tickets,
+            started: Instant::now(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The core, locked. Never held across an await.
+    pub(crate) fn core(&self) -> MutexGuard<'_, NodeCore> {
+        self.core.lock()
+    }
+
+    pub(crate) fn settings(&self) -> &ConnectionSettings {
+        &self.settings
+    }
+
+    /// The clients' connections.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let tick_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { tick_ms, unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Makes the core go by the ring that the keeper holds.
+    pub(crate) fn catch_up(&self) {
+        if let Some(ring) = self.keeper.ring() {
+            self.core().ring_changed(ring, self.now());
+        }
+    }
+
+    /// Checks a ticket and begins its session; answers when the application's token ends.
+    pub(crate) fn admit(
+        &self,
+        ticket: &str,
+        outbox: Outbox,
+    ) -> Result<(SessionKey, Option<Instant>), ErrorCode> {
+        let now = self.now();
+        let now_s = now.unix_ms / 1_000;
+        let me = self.core().me().clone();
+        let target = TicketTarget { node: &me.id, generation: me.generation, service: &self.service };
+        let ticket = self.tickets.verify(ticket, target, now_s)?;
+        if ticket.tok_exp.is_some_and(|end| end <= now_s) {
+            return Err(ErrorCode::TokenExpired);
+        }
+        let token_end = ticket.tok_exp.map(|end| Instant::now() + Duration::from_secs(end - now_s));
+        let holder = Holder {
+            user: ticket.sub,
+            avoid: ticket.avoid,
+            token_expires_s: ticket.tok_exp,
+            grants: ticket.grants,
+        };
+        let admission = Admission { holder, jti: ticket.jti, expires_s: ticket.exp, ring: ticket.ring };
+        let key = self.core().admit(admission, outbox, now).map_err(|(code, _)| code)?;
+        Ok((key, token_end))
+    }
+}
+
+impl PeerEvents for Node {
+    fn opened(&self, link: LinkId, direction: Direction, peer: &PeerName, sender: LinkSender) {
+        match direction {
+            Direction::Inbound => {
+                self.links.lock().insert(link, Side::Asker);
+                self.core().asker_opened(link.number(), PeerSink(sender));
+            }
+            Direction::Outbound => {
+                self.links.lock().insert(link, Side::Home(peer.id.clone()));
+                self.core().home_opened(&peer.id, link.number(), PeerSink(sender));
+            }
+        }
+    }
+
+    fn frames(&self, link: LinkId, _ring: u64, frames: &mut dyn Iterator<Item = Bytes>) {
+        let Some(side) = self.links.lock().get(&link).cloned() else { return };
+        let now = self.now();
+        let mut core = self.core();
+        match side {
+            Side::Asker => frames.for_each(|frame| core.asked(link.number(), &frame, now)),
+            Side::Home(node) => frames.for_each(|frame| core.answered_by(&node, &frame, now)),
+        }
+    }
+
+    fn closed(&self, link: LinkId, why: CloseReason) {
+        let Some(side) = self.links.lock().remove(&link) else { return };
+        match side {
+            Side::Asker => self.core().asker_closed(link.number()),
+            Side::Home(node) => {
+                tracing::debug!(peer = node, %why, "the link to a peer is closed");
+                self.core().home_closed(&node, link.number());
+            }
+        }
+    }
+}
+
+impl LinkSink for PeerSink {
+    fn send(&self, frame: Bytes) -> bool {
+        self.0.try_send(frame).is_ok()
+    }
+}
+
+/// What the core goes by, not what the keeper holds: a frame is handed on only when the core knows the ring that it was
+/// sent under.
+impl RingSource for Node {
+    fn version(&self) -> u64 {
+        self.core().ring().version().as_u64()
+    }
+
+    fn sealed(&self) -> Option<Bytes> {
+        self.keeper.sealed()
+    }
+
+    fn offer(&self, record: &[u8]) {
+        match self.keeper.offer(record) {
+            Ok(_) => self.catch_up(),
+            Err(error) => {
+                tracing::warn!(
+                    code = error.code(),
+                    "a peer passed on a ring that cannot be believed: {error}"
+                );
+            }
+        }
+    }
+}
