@@ -4,7 +4,9 @@
 
 pub mod grant;
 pub mod limits;
+pub mod membership;
 pub mod ring;
 pub mod secret;
+pub mod store;
 pub mod tokens;
 pub mod wire;

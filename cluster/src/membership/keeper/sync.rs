@@ -1,0 +1,122 @@
+//! Bringing view and store together: read, judge, then take the store's ring or put ours back.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::KeeperError;
+use super::status::count;
+use super::worker::Worker;
+use crate::membership::decide::{self, Loss, Seen, Verdict};
+use crate::membership::{Glimpse, Held, LeaseChange, Stored, Swapped};
+use crate::store::StoreError;
+
+/// How view and store stand to each other after one look.
+pub(super) enum Settled {
+    /// The store holds this ring, and the view is at least as new.
+    InStore(Held),
+    /// The store was changed, by us or by others: look again.
+    Again,
+    /// There is no ring, and somebody may yet bring one.
+    Waiting,
+    /// There is no ring, and this process may make one.
+    Creatable,
+    /// There is a record that cannot be opened and is not ours to replace.
+    Foreign(&'static str),
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Reads the whole if a glimpse shows that it is not our record. `mine` is the view from before the glimpse.
+    pub(super) async fn look(&mut self, mine: Option<&Held>, glimpse: &Glimpse) -> Result<(), KeeperError> {
+        if decide::must_read(mine, glimpse) { self.sync().await.map(drop) } else { Ok(()) }
+    }
+
+    /// Reads and settles until nothing is left to do.
+    pub(super) async fn sync(&mut self) -> Result<Settled, KeeperError> {
+        for attempt in 0.. {
+            let (_, settled) = self.read_and_settle().await?;
+            match settled {
+                Settled::Again => pause(attempt, self.store.lease()).await,
+                settled => return Ok(settled),
+            }
+        }
+        Ok(Settled::Again)
+    }
+
+    /// Reads once and does what is to be done about it; also gives what was read, for a swap to expect.
+    pub(super) async fn read_and_settle(&mut self) -> Result<(Stored, Settled), StoreError> {
+        // Held before the store is asked, see `decide::judge`.
+        let mine = self.board.held();
+        let stored = self.store.read().await?;
+        let seen = decide::open(&stored, &self.board.service, &self.board.keys);
+        if let Seen::Foreign { code } | Seen::Debris { code } = seen {
+            count(&self.board.tally.ignored_records);
+            tracing::warn!(service = %self.board.service, code, "ignored what the store holds in place of the ring");
+        }
+        let may_create =
+            self.may_create(mine.is_none() && matches!(seen, Seen::Absent | Seen::Debris { .. }));
+        let verdict = decide::judge(mine.as_ref().map(|held| &*held.ring), &seen, may_create);
+        let settled = match (verdict, seen, mine) {
+            (Verdict::PutBack { term, why }, _, Some(mine)) => {
+                self.put_back(&mine, term, why, &stored).await?;
+                Settled::Again
+            }
+            (Verdict::Keep | Verdict::Adopt, Seen::Ring(ring), _) => match &stored {
+                Stored::Record(record) => {
+                    let held = Held { ring, record: record.clone() };
+                    self.board.adopt(held.clone());
+                    Settled::InStore(held)
+                }
+                _ => Settled::Again,
+            },
+            (Verdict::Create, ..) => Settled::Creatable,
+            (_, Seen::Foreign { code }, _) => Settled::Foreign(code),
+            _ => Settled::Waiting,
+        };
+        Ok((stored, settled))
+    }
+
+    /// Whether this process is to make a new ring if there is none: it is to be a member, and either nothing can have been
+    /// lost or two leases have gone by in which nobody put a ring back.
+    fn may_create(&mut self, absent: bool) -> bool {
+        if !absent {
+            self.absent_since = None;
+            return false;
+        }
+        let since = *self.absent_since.get_or_insert_with(Instant::now);
+        let waited = since.elapsed() >= 2 * self.store.lease();
+        self.spec.is_some() && (waited || !self.store.absence_may_be_loss())
+    }
+
+    /// Puts our view back under a new term, with a fresh lease for each of its members.
+    async fn put_back(
+        &mut self,
+        mine: &Held,
+        term: u32,
+        why: Loss,
+        stored: &Stored,
+    ) -> Result<(), StoreError> {
+        if why == Loss::Conflict {
+            count(&self.board.tally.conflicts);
+        }
+        let held = Held::seal(mine.ring.with_term(term), &self.board.keys);
+        let leases = LeaseChange::Reset { holders: &held.lease_holders() };
+        if self.store.swap(stored, &held.record, leases).await? == Swapped::Done {
+            count(&self.board.tally.putbacks);
+            let (from, to) = (mine.ring.version(), held.ring.version());
+            tracing::warn!(service = %self.board.service, ?why, %from, %to, "put the ring back into the store");
+            self.board.adopt(held);
+        }
+        Ok(())
+    }
+}
+
+/// A short random pause before the next attempt of a race, longer the more were lost: a tenth of a lease at most.
+pub(super) async fn pause(attempt: u32, lease: Duration) {
+    let mut byte = [0; 1];
+    // Without randomness the races are longer, and still end.
+    let random = aws_lc_rs::rand::fill(&mut byte).map_or(128, |()| u32::from(byte[0]));
+    sleep(lease / 60 * attempt.min(6) * random / 255).await;
+}

@@ -1,0 +1,208 @@
+//! The keeper's task: when to look, to renew and to reap, and how failures are taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+
+use super::board::Board;
+use super::error::KeeperError;
+use super::sync::Settled;
+use super::{KeeperConfig, MemberSpec, Role};
+use crate::membership::{LeaseHolder, MembershipStore};
+use crate::ring::Policy;
+use crate::store::StoreError;
+
+/// What a handle asks of the task.
+pub(super) enum Command {
+    Leave(oneshot::Sender<Result<(), KeeperError>>),
+    Drain(oneshot::Sender<Result<(), KeeperError>>),
+}
+
+pub(super) struct Worker {
+    pub(super) store: Arc<dyn MembershipStore>,
+    pub(super) board: Arc<Board>,
+    pub(super) policy: Policy,
+    /// What to be registered as; `None` for observers, and once this process must not register again.
+    pub(super) spec: Option<MemberSpec>,
+    /// The generation that this process last registered under.
+    pub(super) generation: Option<u64>,
+    /// The generation of a registration whose outcome is not known.
+    pub(super) attempted: Option<u64>,
+    pub(super) draining: bool,
+    /// Since when no ring was found and none is held.
+    pub(super) absent_since: Option<Instant>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn new(store: Arc<dyn MembershipStore>, board: Arc<Board>, config: KeeperConfig) -> Self {
+        let spec = match config.role {
+            Role::Observer => None,
+            Role::Member(spec) => Some(spec),
+        };
+        let policy = config.policy;
+        Self {
+            store,
+            board,
+            policy,
+            spec,
+            generation: None,
+            attempted: None,
+            draining: false,
+            absent_since: None,
+        }
+    }
+
+    /// Tries to take part until that succeeds or there is no point in trying on.
+    pub(super) async fn begin(&mut self, initial_wait: Duration) -> Result<(), KeeperError> {
+        let mut stuck_since = Instant::now();
+        loop {
+            let begun = if self.spec.is_some() { self.register().await } else { self.sync().await };
+            self.note(begun.as_ref());
+            let trouble = match begun {
+                Ok(Settled::InStore(_)) => return Ok(()),
+                Ok(Settled::Foreign(code)) => KeeperError::Foreign { code },
+                Ok(_) if self.spec.is_none() => return Ok(()),
+                Ok(_) => {
+                    stuck_since = Instant::now();
+                    sleep(self.store.lease() / 10).await;
+                    continue;
+                }
+                Err(KeeperError::Store { cause, .. }) if cause.temporary() => {
+                    self.absent_since = None;
+                    KeeperError::Store { cause, waited_ms: millis(stuck_since.elapsed()) }
+                }
+                Err(error) => return Err(error),
+            };
+            if stuck_since.elapsed() >= initial_wait {
+                return Err(trouble);
+            }
+            sleep(self.store.lease() / 10).await;
+        }
+    }
+
+    /// Keeps the view and the member. Returns when all handles are gone.
+    pub(super) async fn run(&mut self, mut commands: mpsc::Receiver<Command>) {
+        let board = self.board.clone();
+        let mut notices = self.store.notices();
+        let mut renewals = every(self.store.lease() / 10);
+        let mut polls = every(self.store.lease() / 3);
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => return,
+                },
+                _ = renewals.tick(), if self.spec.is_some() => self.renew().await,
+                _ = polls.tick() => self.poll().await,
+                Ok(()) = notices.changed() => self.poll().await,
+                () = board.look.notified() => self.poll().await,
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        let (outcome, answer) = match command {
+            Command::Leave(answer) => (self.leave().await, answer),
+            Command::Drain(answer) => (self.drain().await, answer),
+        };
+        // Whoever asked may have stopped waiting.
+        let _ = answer.send(outcome);
+    }
+
+    async fn poll(&mut self) {
+        let polled = self.try_poll().await;
+        self.take(polled);
+    }
+
+    async fn try_poll(&mut self) -> Result<(), KeeperError> {
+        let mine = self.board.held();
+        let pulse = self.store.poll().await?;
+        self.look(mine.as_ref(), &pulse.glimpse).await?;
+        self.reap(&pulse).await?;
+        if self.draining { self.try_drain().await.map(drop) } else { Ok(()) }
+    }
+
+    async fn renew(&mut self) {
+        let renewed = self.try_renew().await;
+        self.take(renewed);
+    }
+
+    async fn try_renew(&mut self) -> Result<(), KeeperError> {
+        if self.renew_once().await? {
+            return Ok(());
+        }
+        // Perhaps the store has lost everybody's leases: then a put back brings ours again too.
+        self.sync().await?;
+        if self.renew_once().await? {
+            return Ok(());
+        }
+        self.board.set_generation(None);
+        self.register().await.map(drop)
+    }
+
+    /// Whether the lease was still ours.
+    async fn renew_once(&mut self) -> Result<bool, KeeperError> {
+        let (Some(spec), Some(generation)) = (&self.spec, self.generation) else { return Ok(false) };
+        let mine = self.board.held();
+        let renewal = self.store.renew(LeaseHolder { id: &spec.id, generation }).await?;
+        if renewal.held {
+            self.board.set_generation(Some(generation));
+            self.look(mine.as_ref(), &renewal.glimpse).await?;
+        }
+        Ok(renewal.held)
+    }
+
+    /// Notes an outcome; ends the membership if it cannot be had any longer.
+    fn take(&mut self, outcome: Result<(), KeeperError>) {
+        self.note(outcome.as_ref());
+        match outcome {
+            Ok(()) | Err(KeeperError::Store { .. } | KeeperError::Stopped) => {}
+            Err(error @ (KeeperError::IdInUse { .. } | KeeperError::Replaced { .. })) => {
+                tracing::error!(code = error.code(), remedy = error.remedy(), "no longer a member: {error}");
+                self.spec = None;
+                self.board.set_generation(None);
+                self.board.fail(error);
+            }
+            Err(error) => {
+                tracing::warn!(code = error.code(), remedy = error.remedy(), "cannot register: {error}")
+            }
+        }
+    }
+
+    pub(super) fn note<T>(&mut self, outcome: Result<T, &KeeperError>) {
+        match outcome {
+            Err(KeeperError::Store { cause, .. }) => self.board.note(Err(cause)),
+            Ok(_) | Err(_) => self.board.note(Ok(())),
+        }
+    }
+
+    /// Tries on for two leases while the store fails.
+    pub(super) fn give_up_at(&self) -> Instant {
+        Instant::now() + 2 * self.store.lease()
+    }
+
+    /// Pauses after a failure; fails with it past the deadline.
+    pub(super) async fn bear(&mut self, cause: StoreError, give_up_at: Instant) -> Result<(), KeeperError> {
+        self.board.note(Err(&cause));
+        if Instant::now() >= give_up_at {
+            return Err(KeeperError::Store { cause, waited_ms: millis(2 * self.store.lease()) });
+        }
+        sleep(self.store.lease() / 10).await;
+        Ok(())
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

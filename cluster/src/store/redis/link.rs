@@ -1,0 +1,227 @@
+//! The connection to the server: made, watched, and made again for ever, with its subscriptions.
+//!
+//! A task of its own does that, so that an operation finds at once either a connection or the reason why there is none;
+//! redis's `ConnectionManager` would let operations wait for the whole of an outage, and keep the reason to itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, Client, FromRedisValue, PushInfo, ScriptInvocation};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::config::RedisConfig;
+use super::failure::translate;
+use super::signals::Signals;
+use crate::store::StoreError;
+
+/// First and longest pause between attempts to connect.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How often subscriptions are made again on a standing connection, in case the server has dropped one in silence.
+const RESUBSCRIBE_EVERY: Duration = Duration::from_secs(15);
+
+/// One server's connection. Dropping it ends the connection.
+pub(super) struct Link {
+    address: Arc<str>,
+    signals: Arc<Signals>,
+    state: watch::Receiver<State>,
+    response_timeout: Duration,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+enum State {
+    /// The first attempt is under way.
+    Connecting,
+    Up(Connection),
+    Down(StoreError),
+}
+
+#[derive(Clone)]
+struct Connection {
+    redis: MultiplexedConnection,
+    /// Cancelled when the connection has ended.
+    gone: CancellationToken,
+}
+
+// === impl Link ===
+
+impl Link {
+    pub(super) fn start(config: &RedisConfig) -> Result<Self, StoreError> {
+        let (client, address) = config.client()?;
+        let address: Arc<str> = address.into();
+        let signals = Arc::new(Signals::new());
+        let (sender, state) = watch::channel(State::Connecting);
+        let keeper = LinkKeeper {
+            client,
+            address: address.clone(),
+            signals: signals.clone(),
+            connect_timeout: config.connect_timeout,
+            response_timeout: config.response_timeout,
+            state: sender,
+        };
+        let task = tokio::spawn(keeper.run());
+        Ok(Self { address, signals, state, response_timeout: config.response_timeout, task })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The counter of notices on a channel.
+    pub(super) fn listen(&self, channel: &str) -> watch::Receiver<u64> {
+        self.signals.want(channel)
+    }
+
+    /// Runs a script; fails at once while there is no connection.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.response_timeout;
+        let mut connection = self.connection(deadline).await?;
+        match timeout_at(deadline, script.invoke_async(&mut connection.redis)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                if error.is_unrecoverable_error() {
+                    connection.gone.cancel();
+                }
+                Err(translate(&self.address, &error))
+            }
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    async fn connection(&self, deadline: Instant) -> Result<Connection, StoreError> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting));
+        match timeout_at(deadline, settled).await {
+            Ok(Ok(state)) => match &*state {
+                State::Up(connection) => Ok(connection.clone()),
+                State::Down(error) => Err(error.clone()),
+                State::Connecting => Err(self.timed_out()),
+            },
+            Ok(Err(_)) | Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> StoreError {
+        timed_out(&self.address, self.response_timeout)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn timed_out(address: &str, after: Duration) -> StoreError {
+    let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    StoreError::TimedOut { address: address.to_owned(), after_ms }
+}
+
+/// What keeps the connection up.
+struct LinkKeeper {
+    client: Client,
+    address: Arc<str>,
+    signals: Arc<Signals>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    state: watch::Sender<State>,
+}
+
+// === impl LinkKeeper ===
+
+impl LinkKeeper {
+    async fn run(self) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let error = match self.connect().await {
+                Ok(connection) => {
+                    pause = RETRY_FIRST;
+                    tracing::info!(address = %self.address, "connected to the store");
+                    self.state.send_replace(State::Up(connection.clone()));
+                    let ended = self.watch(connection).await;
+                    self.signals.gap();
+                    ended
+                }
+                Err(error) => error,
+            };
+            let was_down = matches!(self.state.send_replace(State::Down(error.clone())), State::Down(_));
+            if !was_down {
+                tracing::warn!(
+                    code = error.code(),
+                    remedy = error.remedy(),
+                    "no connection to the store: {error}"
+                );
+            }
+            sleep(jittered(pause)).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, StoreError> {
+        let gone = CancellationToken::new();
+        let (signals, ended) = (self.signals.clone(), gone.clone());
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout))
+            .set_push_sender(move |push: PushInfo| -> Result<(), ()> {
+                signals.take(&push, &ended);
+                Ok(())
+            });
+        // The crate's time-out covers the connection, ours the greeting too.
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let redis = timeout(self.connect_timeout, connecting)
+            .await
+            .map_err(|_| timed_out(&self.address, self.connect_timeout))?
+            .map_err(|error| translate(&self.address, &error))?;
+        let mut connection = Connection { redis, gone };
+        self.subscribe(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Returns with the reason when the connection has ended.
+    async fn watch(&self, mut connection: Connection) -> StoreError {
+        let mut more = self.signals.more();
+        loop {
+            tokio::select! {
+                () = connection.gone.cancelled() => {
+                    let cause = "the connection was lost".to_owned();
+                    return StoreError::Unreachable { address: self.address.to_string(), cause };
+                }
+                _ = more.changed() => {}
+                () = sleep(RESUBSCRIBE_EVERY) => {}
+            }
+            // A slow server keeps its connection: the poll stands in for the subscription.
+            if let Err(error) = self.subscribe(&mut connection).await
+                && !matches!(error, StoreError::TimedOut { .. })
+            {
+                return error;
+            }
+        }
+    }
+
+    async fn subscribe(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let channels = self.signals.channels();
+        if channels.is_empty() {
+            return Ok(());
+        }
+        match timeout(self.response_timeout, connection.redis.subscribe(channels)).await {
+            Ok(subscribed) => subscribed.map_err(|error| translate(&self.address, &error)),
+            Err(_) => Err(timed_out(&self.address, self.response_timeout)),
+        }
+    }
+}
+
+/// Between half of `pause` and all of it, so that the processes of a cluster do not come back in step.
+fn jittered(pause: Duration) -> Duration {
+    let mut byte = [0; 1];
+    let random = aws_lc_rs::rand::fill(&mut byte).map_or(0, |()| u32::from(byte[0]));
+    pause / 2 + pause * random / 510
+}

@@ -1,0 +1,78 @@
+-- Put before every script. KEYS: ring, leases, generations, state, all with the service's hash tag. ARGV[1]: a lease in
+-- milliseconds. Times are this server's own clock, in milliseconds; a script sees one time throughout.
+--   ring         string      the sealed record
+--   leases       sorted set  member id -> when its lease lapses
+--   generations  hash        member id -> the generation that holds the lease
+--   state        hash        sign: last sign of life; generation: last one issued; claim: when the present reaper's
+--                            claim ends; reaped: reaps of the last two leases as "at,count,members before;..."
+-- The rules are those of store/memory/leases.rs; the conformance suite holds the two together.
+local ring, leases, generations, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lease = tonumber(ARGV[1])
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function kind(key)
+  return redis.call('TYPE', key).ok
+end
+
+-- Our own keys are mended where somebody put something else: what they held is lost, and leases are given anew.
+local function mend(key, want)
+  local is = kind(key)
+  if is ~= want and is ~= 'none' then redis.call('DEL', key) end
+end
+
+local function recall(field)
+  return tonumber(redis.call('HGET', state, field) or nil)
+end
+
+local function grant(id, generation)
+  redis.call('ZADD', leases, now + lease, id)
+  redis.call('HSET', generations, id, generation)
+end
+
+local function finish(id)
+  redis.call('ZREM', leases, id)
+  redis.call('HDEL', generations, id)
+end
+
+local function expires(id)
+  return tonumber(redis.call('ZSCORE', leases, id) or nil)
+end
+
+-- A sign of life. After a stall nobody could renew, so everybody gets a fresh lease; says whether it was one. A clock
+-- that was set back counts as a stall too, or leases would outlast their holders.
+local function alive()
+  mend(leases, 'zset')
+  mend(generations, 'hash')
+  mend(state, 'hash')
+  local last = recall('sign')
+  local stalled = not last or math.abs(now - last) > lease / 2
+  if stalled then
+    for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+      redis.call('ZADD', leases, now + lease, id)
+    end
+  end
+  redis.call('HSET', state, 'sign', now)
+  return stalled
+end
+
+-- What is stored without the body: what it is, its first bytes, its length.
+local function glimpse()
+  local is = kind(ring)
+  if is ~= 'string' then return is, '', 0 end
+  return is, redis.call('GETRANGE', ring, 0, 511), redis.call('STRLEN', ring)
+end
+
+-- How many may be reaped now: half of the members there were before the first reap of the last two leases, rounded up,
+-- less those reaped since. Also the reaps that still count.
+local function reap_allowance(members)
+  local before, count, recent = nil, 0, ''
+  for at, reaped, had in string.gmatch(redis.call('HGET', state, 'reaped') or '', '(%d+),(%d+),(%d+);') do
+    if math.abs(now - tonumber(at)) < 2 * lease then
+      before = before or tonumber(had)
+      count = count + tonumber(reaped)
+      recent = recent .. at .. ',' .. reaped .. ',' .. had .. ';'
+    end
+  end
+  return math.max(0, math.ceil((before or members) / 2) - count), recent
+end

@@ -1,0 +1,57 @@
+//! The store on Redis: the one place that speaks to it. Redis 7, a single primary, plain or TLS.
+//!
+//! [`link`] keeps one connection up and its subscriptions alive, [`scripts`] are the atomic operations, [`membership`]
+//! gives them the shape of the trait. Keys and channel of a service share the hash tag `{service}`.
+
+mod config;
+mod failure;
+mod link;
+mod membership;
+mod scripts;
+mod signals;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::config::RedisConfig;
+use self::link::Link;
+use self::membership::RedisMembership;
+use super::StoreError;
+use crate::membership::MembershipStore;
+use crate::ring::is_valid_service;
+
+/// A Redis server, seen through one connection that is made again for as long as this value or anything made from it
+/// lives. Clones share it.
+#[derive(Clone)]
+pub struct RedisStore {
+    link: Arc<Link>,
+}
+
+// === impl RedisStore ===
+
+impl RedisStore {
+    /// Begins to connect, within a tokio runtime, and returns at once: operations wait for the first attempt and fail
+    /// while there is no connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] and [`StoreError::Unsupported`] where the configuration cannot work.
+    pub fn connect(config: &RedisConfig) -> Result<Self, StoreError> {
+        Ok(Self { link: Arc::new(Link::start(config)?) })
+    }
+
+    /// The membership of a service, with leases of this length.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if `service` cannot name a service.
+    pub fn membership(&self, service: &str, lease: Duration) -> Result<Arc<dyn MembershipStore>, StoreError> {
+        if !is_valid_service(service) {
+            return Err(StoreError::Invalid { cause: format!("{service:?} cannot name a service") });
+        }
+        Ok(Arc::new(RedisMembership::new(self.link.clone(), service, lease)))
+    }
+
+    /// Host and port, for logs.
+    pub fn address(&self) -> &str {
+        self.link.address()
+    }
+}

@@ -1,0 +1,18 @@
+//! The atomic operations on Redis, one Lua script each, all beginning with the same prelude.
+
+use std::sync::LazyLock;
+
+use ::redis::Script;
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("lua/prelude.lua"), include_str!($file))))
+    };
+}
+
+pub(super) static READ: LazyLock<Script> = script!("lua/read.lua");
+pub(super) static POLL: LazyLock<Script> = script!("lua/poll.lua");
+pub(super) static RENEW: LazyLock<Script> = script!("lua/renew.lua");
+pub(super) static NEXT_GENERATION: LazyLock<Script> = script!("lua/next_generation.lua");
+pub(super) static LAPSED: LazyLock<Script> = script!("lua/lapsed.lua");
+pub(super) static SWAP: LazyLock<Script> = script!("lua/swap.lua");

@@ -1,0 +1,195 @@
+//! Keepers in agreement with each other: members come, go, crash, pause and are replaced.
+
+use ringdial_cluster::membership::{Offered, Role};
+use ringdial_cluster::ring::{MemberState, SLOTS};
+use tokio::time::{Instant, sleep};
+
+use super::World;
+use super::support::{
+    Frail, Process, SERVICE, config, keys, live_until, other_keys, ring_of, sealed, spec, until,
+};
+
+pub async fn a_member_registers_renews_and_leaves(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    assert!(observer.keeper.ring().is_none(), "an observer makes no ring");
+    let a = Process::node(world, "a").await;
+    let b = Process::node(world, "b").await;
+    for process in [&observer, &a, &b] {
+        process.sees(&["a", "b"]).await;
+    }
+    let (ring, generation) = (observer.ring(), a.generation());
+    assert_eq!((ring.version().term, ring.version().number), (1, 2));
+    assert_eq!(ring.member("a").map(|member| member.generation), generation);
+    assert!(generation > Some(0) && b.generation() > generation);
+    sleep(3 * world.lease()).await;
+    assert_eq!(
+        (observer.ring().version(), a.generation()),
+        (ring.version(), generation),
+        "leases are renewed"
+    );
+    a.keeper.leave().await.unwrap();
+    assert_eq!(a.generation(), None);
+    for process in [&observer, &a, &b] {
+        process.sees(&["b"]).await;
+    }
+    assert_eq!(world.store(SERVICE).poll().await.unwrap().leases, 1);
+    b.keeper.leave().await.unwrap();
+    observer.sees(&[]).await;
+    assert_eq!(observer.ring().version().number, 4);
+    assert_eq!(observer.keeper.status().counts.reaped, 0);
+}
+
+pub async fn racing_registrants_all_get_in(world: &dyn World) {
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let processes = futures_util::future::join_all(ids.iter().map(|id| Process::node(world, id))).await;
+    for process in &processes {
+        process.sees(&ids).await;
+    }
+    // One ring, and no change lost or made twice: a lost race reads again.
+    let ring = processes[0].ring();
+    assert_eq!((ring.version().term, ring.version().number), (1, 8));
+    assert!(processes.iter().all(|process| *process.ring() == *ring));
+    let mut generations: Vec<_> = ring.members().map(|member| member.generation).collect();
+    generations.sort_unstable();
+    generations.dedup();
+    assert_eq!(generations.len(), ids.len());
+    assert!(ids.iter().all(|id| ring.slot_count(id) as usize == SLOTS / ids.len()));
+}
+
+pub async fn anybody_reaps_a_crashed_member(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    let (a, b, c) =
+        (Process::node(world, "a").await, Process::node(world, "b").await, Process::node(world, "c").await);
+    observer.sees(&["a", "b", "c"]).await;
+    drop(c);
+    for process in [&observer, &a, &b] {
+        process.sees(&["a", "b"]).await;
+    }
+    assert_eq!(observer.ring().version().number, 4, "reaped once");
+    drop(b);
+    observer.sees(&["a"]).await;
+    drop(a);
+    // Nobody but the observer is left to do it.
+    observer.sees(&[]).await;
+    let reaped = observer.keeper.status().counts.reaped;
+    assert!(reaped >= 1, "{reaped}");
+}
+
+pub async fn a_draining_member_gives_up_slots_and_stays(world: &dyn World) {
+    let a = Process::node(world, "a").await;
+    let frail = Frail::new(world.store(SERVICE));
+    let b = Process::start(frail.clone(), config(Role::Member(spec("b")))).await.unwrap();
+    b.keeper.drain().await.unwrap();
+    let draining = |ring: &ringdial_cluster::ring::Ring| {
+        ring.slot_count("b") == 0
+            && ring.member("b").is_some_and(|member| member.state == MemberState::Draining)
+    };
+    a.sees_that("b without slots", draining).await;
+    let generation = b.generation();
+    // Paused and reaped meanwhile: it comes back draining.
+    frail.cut(true);
+    a.sees(&["a"]).await;
+    frail.cut(false);
+    a.sees_that("b draining again", draining).await;
+    until("a younger b", || b.generation() > generation, || format!("{:?}", b.generation())).await;
+    let version = a.ring().version();
+    b.keeper.drain().await.unwrap();
+    sleep(world.lease()).await;
+    assert_eq!(a.ring().version(), version, "draining again changes nothing");
+}
+
+pub async fn a_living_id_elsewhere_is_in_use(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    let a = Process::node(world, "a").await;
+    let mut elsewhere = spec("a");
+    elsewhere.peer = "elsewhere.internal:7000".to_owned();
+    let refused = Process::start(world.store(SERVICE), config(Role::Member(elsewhere.clone()))).await;
+    let error = refused.err().expect("refused");
+    assert_eq!((error.code(), error.temporary()), ("id_in_use", false));
+    assert!(error.to_string().contains("a.internal:7000"), "{error}");
+    assert_eq!(observer.ring().version().number, 1, "nothing was changed");
+    drop(a);
+    // A crashed node's id is free when its lease has lapsed, whether or not it was reaped already.
+    let store = world.store(SERVICE);
+    live_until(&*store, &[], |pulse| pulse.lapsed == 1 || pulse.leases == 0).await;
+    let b = Process::start(store, config(Role::Member(elsewhere))).await.unwrap();
+    let moved = |ring: &ringdial_cluster::ring::Ring| {
+        ring.member("a").is_some_and(|member| member.peer == "elsewhere.internal:7000")
+    };
+    observer.sees_that("a at its new address", moved).await;
+    drop(b);
+}
+
+pub async fn the_same_addresses_replace(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    let old = Process::node(world, "a").await;
+    let generation = old.generation();
+    let new = Process::node(world, "a").await;
+    assert!(new.generation() > generation);
+    let failure = old.keeper.failure();
+    let code = || failure.borrow().as_ref().map(|error| error.code());
+    until("the older one's end", || code() == Some("id_replaced"), || format!("{:?}", code())).await;
+    assert_eq!(old.generation(), None);
+    sleep(2 * world.lease()).await;
+    assert_eq!(observer.ring().member("a").map(|member| member.generation), new.generation());
+    assert_eq!(observer.ring().version().number, 2, "they do not fight");
+    old.keeper.leave().await.unwrap();
+    assert_eq!(observer.ids(), ["a"], "the older one takes nobody out");
+}
+
+pub async fn a_paused_member_registers_again(world: &dyn World) {
+    let a = Process::node(world, "a").await;
+    let frail = Frail::new(world.store(SERVICE));
+    let b = Process::start(frail.clone(), config(Role::Member(spec("b")))).await.unwrap();
+    a.sees(&["a", "b"]).await;
+    let generation = b.generation();
+    frail.cut(true);
+    a.sees(&["a"]).await;
+    assert_eq!(b.ids(), ["a", "b"], "it keeps the view that it has");
+    frail.cut(false);
+    a.sees(&["a", "b"]).await;
+    until("a younger b", || b.generation() > generation, || format!("{:?}", b.generation())).await;
+    a.sees_that("b's new generation", |ring| {
+        ring.member("b").map(|member| member.generation) == b.generation()
+    })
+    .await;
+    assert_eq!(b.keeper.status().counts.registrations, 2);
+}
+
+pub async fn a_lost_notice_is_made_up_by_the_poll(world: &dyn World) {
+    let deaf = Process::start(Frail::deaf(world.store(SERVICE)), config(Role::Observer)).await.unwrap();
+    let started = Instant::now();
+    let a = Process::node(world, "a").await;
+    deaf.sees(&["a"]).await;
+    a.keeper.leave().await.unwrap();
+    deaf.sees(&[]).await;
+    assert!(started.elapsed() < 20 * world.lease());
+}
+
+pub async fn peers_pass_views_on(world: &dyn World) {
+    let frail = Frail::new(world.store(SERVICE));
+    let a = Process::node(world, "a").await;
+    let behind = Process::start(frail.clone(), config(Role::Observer)).await.unwrap();
+    behind.sees(&["a"]).await;
+    let old = a.keeper.sealed().unwrap();
+    frail.cut(true);
+    let b = Process::node(world, "b").await;
+    a.sees(&["a", "b"]).await;
+    let new = a.keeper.sealed().unwrap();
+    assert_eq!(behind.ids(), ["a"]);
+    assert_eq!(behind.keeper.offer(&new).unwrap(), Offered::Adopted);
+    assert_eq!(behind.ids(), ["a", "b"], "at once and without the store");
+    assert_eq!(behind.keeper.offer(&new).unwrap(), Offered::Known);
+    assert_eq!(behind.keeper.offer(&old).unwrap(), Offered::Older);
+    assert_eq!(behind.keeper.sealed().unwrap(), new);
+    let mut higher = ring_of(SERVICE, &["x", "y", "z"]);
+    assert_eq!(behind.keeper.offer(&sealed(&higher, &other_keys())).unwrap_err().code(), "record_unsigned");
+    higher = ring_of("wecheck", &["x", "y", "z"]);
+    assert_eq!(behind.keeper.offer(&sealed(&higher, &keys())).unwrap_err().code(), "record_wrong_service");
+    assert_eq!(behind.keeper.offer(b"junk").unwrap_err().code(), "record_malformed");
+    assert_eq!(behind.keeper.status().counts.ignored_records, 3);
+    assert_eq!(behind.ids(), ["a", "b"]);
+    frail.cut(false);
+    sleep(world.lease()).await;
+    assert_eq!((b.ring().version().term, b.keeper.status().counts.putbacks), (1, 0), "an offer is no loss");
+}

@@ -1,0 +1,192 @@
+//! A lookup service from its bound sockets to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::membership::{KeeperError, MembershipStore, RecordKeys};
+use cluster::secret::Secrets;
+use cluster::tokens::Tickets;
+use edge::counts::Counts;
+use edge::limits::Limits;
+use edge::listen::Listener;
+use edge::ready::Ready;
+use edge::serve::{Http, Options};
+use edge::tls::Tls;
+use edge::{admin, serve};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::caller::Callers;
+use crate::http::{self, Origins, StaticPage};
+use crate::metrics::{self, Metrics};
+use crate::service::Service;
+
+/// What a lookup service is told.
+#[derive(Clone)]
+pub struct Config {
+    /// The cluster's secrets.
+    pub secrets: Secrets,
+    /// How callers are known.
+    pub callers: Callers,
+    /// Seconds that a ticket lives.
+    pub ticket_life_s: u64,
+    /// Which pages of browsers may look up.
+    pub origins: Origins,
+    /// How long the start may find no store before it fails.
+    pub store_wait: Duration,
+    /// The bounds of the public listener.
+    pub limits: Limits,
+    /// The TLS of the public listener; its `http` is [`Http::OneAndTwo`].
+    pub tls: Option<Tls>,
+    /// Pages to serve beside the lookups.
+    pub pages: Vec<StaticPage>,
+}
+
+/// The sockets that the caller has bound.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Where clients look up.
+    pub public: Listener,
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    pub admin: Option<Listener>,
+}
+
+/// Why a lookup service ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The ring of a service could not be read.
+    #[error("the ring of service {service:?} could not be read: {cause}")]
+    Membership {
+        /// The service.
+        service: String,
+        /// Why.
+        cause: KeeperError,
+    },
+}
+
+/// Serves until `shutdown`, then lets requests under way finish. Each of `stores` is a service answered for.
+///
+/// The public port answers at once, with `ring_not_read` until the store has been read. Then, once the rings of all
+/// services are known (there may be none yet), the ready line is printed.
+///
+/// # Errors
+/// The store could not be read within `store_wait`, or refuses us.
+pub async fn run(
+    config: Config,
+    sockets: Sockets,
+    stores: Vec<Arc<dyn MembershipStore>>,
+    shutdown: CancellationToken,
+) -> Result<(), RunError> {
+    let stop = shutdown.child_token();
+    let _stops_if_dropped = stop.clone().drop_guard();
+    if matches!(config.callers, Callers::Anyone) {
+        tracing::warn!(
+            "--insecure-ids: INSECURE, ids are taken without tokens and everybody can be anybody; never in production"
+        );
+    }
+    let keys = config.secrets.record_keys();
+    let app = Arc::new(App {
+        services: stores.into_iter().map(Service::new).collect(),
+        callers: config.callers,
+        tickets: Tickets::new(config.secrets.ticket_keys()),
+        ticket_life_s: config.ticket_life_s,
+        metrics: Metrics::new(),
+    });
+    let ready = ready_line(&app, &sockets, config.tls.is_some());
+    let counts = Counts::default();
+    let options = Options { http: Http::OneAndTwo, limits: config.limits, counts: counts.clone() };
+    let service = http::service(app.clone(), &config.origins, config.pages);
+    let admin_stop = CancellationToken::new();
+    let serving = async {
+        let fresh = config.tls.clone().map(|tls| tls.keep_fresh(stop.clone()));
+        tokio::join!(serve::serve(sockets.public, config.tls, service, options, stop.clone()), async {
+            if let Some(fresh) = fresh {
+                fresh.await
+            }
+        },);
+        admin_stop.cancel();
+    };
+    let beginning = async {
+        let begun = follow(&app, &keys, config.store_wait, &stop).await;
+        match &begun {
+            Ok(()) if stop.is_cancelled() => {}
+            Ok(()) => announce(&ready),
+            Err(_) => stop.cancel(),
+        }
+        begun
+    };
+    let administration = administer(sockets.admin, &app, &counts, &admin_stop);
+    let ((), begun, ()) = tokio::join!(serving, beginning, administration);
+    // A start that was interrupted is no failure.
+    if shutdown.is_cancelled() { Ok(()) } else { begun }
+}
+
+/// Reads the ring of every service; each is followed until `stop`.
+async fn follow(
+    app: &Arc<App>,
+    keys: &RecordKeys,
+    wait: Duration,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut starts = JoinSet::new();
+    for index in 0..app.services.len() {
+        let (app, keys, stop) = (app.clone(), keys.clone(), stop.clone());
+        starts.spawn(async move {
+            let service = &app.services[index];
+            let started = service.start(keys, wait, stop).await;
+            started.map_err(|cause| RunError::Membership { service: service.name().to_owned(), cause })
+        });
+    }
+    while let Some(started) = starts.join_next().await {
+        // The other kind of error is a panic, which has been logged; without its ring the service answers 503.
+        started.unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+async fn administer(listener: Option<Listener>, app: &Arc<App>, counts: &Counts, stop: &CancellationToken) {
+    let Some(listener) = listener else { return };
+    let mut registry = admin::registry("lookup-service");
+    counts.register(&mut registry, "public");
+    app.metrics.register(&mut registry);
+    metrics::register_rings(&mut registry, app.clone());
+    let asked = app.clone();
+    admin::serve(listener, registry, move || asked.reasons(), stop.clone()).await;
+}
+
+fn ready_line(app: &App, sockets: &Sockets, tls: bool) -> Ready {
+    let scheme = if tls { "https" } else { "http" };
+    let mut ready = Ready::new("lookup-service");
+    ready.url = Some(format!("{scheme}://{}", sockets.public.address()));
+    ready.admin = sockets.admin.as_ref().map(Listener::address);
+    let names: Vec<&str> = app.services.iter().map(Service::name).collect();
+    ready.more.insert("services", names.into());
+    ready
+}
+
+fn announce(ready: &Ready) {
+    tracing::info!(url = ready.url, "answering lookups");
+    if let Err(error) = ready.announce() {
+        tracing::warn!(%error, "the ready line could not be written");
+    }
+}
+
+
+// === impl RunError ===
+
+impl RunError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Membership { cause, .. } => cause.code(),
+        }
+    }
+
+    /// What an operator can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Membership { cause, .. } => cause.remedy(),
+        }
+    }
+}
