@@ -98,6 +98,16 @@ impl Tls {
         Ok(Self { inner: Arc::new(Inner { files, http, ticketer, current }) })
     }
 
+    /// What is wrong with the files: both are looked at, and whether they belong together if each is good.
+    pub fn check(files: &TlsFiles) -> Vec<TlsError> {
+        let cert = bytes(&files.cert).and_then(|pem| certificates(&files.cert, &pem));
+        let key = bytes(&files.key).and_then(|pem| private_key(&files.key, &pem));
+        match (cert, key) {
+            (Ok(_), Ok(_)) => Self::load(files.clone(), Http::One).err().into_iter().collect(),
+            (cert, key) => cert.err().into_iter().chain(key.err()).collect(),
+        }
+    }
+
     /// Reads the files again; `true` if they had changed. Open connections keep what they have.
     ///
     /// # Errors
@@ -197,6 +207,15 @@ impl TlsError {
             Self::Content { .. } => "tls_file_unusable",
             Self::Mismatch(_) => "tls_key_mismatch",
             Self::Library(_) => "tls_unusable",
+        }
+    }
+
+    /// The file that is wrong; of a pair that does not match, the key.
+    pub fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Read { path, .. } | Self::Content { path, .. } => Some(path),
+            Self::Mismatch(files) => Some(&files.key),
+            Self::Library(_) => None,
         }
     }
 }

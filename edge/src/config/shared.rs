@@ -9,7 +9,7 @@ use super::hidden::Hidden;
 use super::settings::Settings;
 use crate::limits::Limits;
 use crate::logging::{self, Format, Log};
-use crate::tls::TlsFiles;
+use crate::tls::{ClientTls, Tls, TlsError, TlsFiles};
 
 /// `--listen`, with the binary's own default and help.
 pub const fn listen(default: &'static str, help: &'static str) -> Flag {
@@ -171,12 +171,16 @@ pub fn secrets(settings: &mut Settings, required: bool) -> SecretTexts {
     for text in previous.iter().flat_map(|all| all.expose().split([',', '\n'])) {
         split.extend(Some(text.trim()).filter(|text| !text.is_empty()).map(Hidden::new));
     }
-    let remedy = format!("write {SECRET_BYTES_MIN} random bytes or more, such as of: openssl rand -hex 32");
+    let remedy = "write random ones, such as of: openssl rand -hex 32";
     if current.as_ref().is_some_and(|secret| secret.expose().len() < SECRET_BYTES_MIN) {
-        settings.mistake("secret", "it is too short", remedy.clone());
+        settings.mistake("secret", format!("it has fewer than {SECRET_BYTES_MIN} bytes"), remedy);
     }
     if split.iter().any(|secret| secret.expose().len() < SECRET_BYTES_MIN) {
-        settings.mistake("previous-secrets", "one of them is too short", remedy);
+        settings.mistake(
+            "previous-secrets",
+            format!("one of them has fewer than {SECRET_BYTES_MIN} bytes"),
+            remedy,
+        );
     }
     if required && current.is_none() && !settings.is_given("secret") && !settings.is_given("secret-file") {
         settings.mistake("secret", "it is required", "give RINGDIAL_SECRET or --secret-file FILE");
@@ -188,8 +192,8 @@ pub fn secrets(settings: &mut Settings, required: bool) -> SecretTexts {
 pub fn peering(settings: &mut Settings) -> Peering {
     let listen = settings.address("peer-listen");
     let tls = tls_files(settings, "peer-tls-cert", "peer-tls-key");
-    let ca = settings.path_opt("peer-tls-ca");
-    if tls.is_none() && !listen.ip().is_loopback() {
+    let ca = authorities(settings);
+    if !settings.is_given("peer-tls-cert") && !listen.ip().is_loopback() {
         settings.warn(format!(
             "--peer-listen {listen} is not on loopback and has no TLS: whoever can read this network reads messages; \
              set --peer-tls-cert, --peer-tls-key and --peer-tls-ca"
@@ -206,19 +210,45 @@ pub fn peering(settings: &mut Settings) -> Peering {
     Peering { listen, address: settings.optional("peer-address", host_and_port), tls, ca }
 }
 
-fn tls_files(settings: &mut Settings, cert: &str, key: &str) -> Option<TlsFiles> {
-    match (settings.path_opt(cert), settings.path_opt(key)) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+/// A certificate and its key, both or neither. They are read here once already, so that a wrong file is named with
+/// all other mistakes and before any port opens.
+fn tls_files(settings: &mut Settings, cert_flag: &str, key_flag: &str) -> Option<TlsFiles> {
+    let (cert, key) = match (settings.path_opt(cert_flag), settings.path_opt(key_flag)) {
+        (Some(cert), Some(key)) => (cert, key),
         (Some(_), None) => {
-            settings.mistake(cert, "there is no key to it", format!("give --{key} too"));
-            None
+            settings.mistake(cert_flag, "there is no key to it", format!("give --{key_flag} too"));
+            return None;
         }
         (None, Some(_)) => {
-            settings.mistake(key, "there is no certificate to it", format!("give --{cert} too"));
+            settings.mistake(key_flag, "there is no certificate to it", format!("give --{cert_flag} too"));
+            return None;
+        }
+        (None, None) => return None,
+    };
+    let files = TlsFiles { cert, key };
+    let faults = Tls::check(&files);
+    for error in &faults {
+        let flag = if error.path() == Some(&files.cert) { cert_flag } else { key_flag };
+        tls_mistake(settings, flag, error);
+    }
+    faults.is_empty().then_some(files)
+}
+
+fn authorities(settings: &mut Settings) -> Option<PathBuf> {
+    let path = settings.path_opt("peer-tls-ca")?;
+    match ClientTls::load(&path) {
+        Ok(_) => Some(path),
+        Err(error) => {
+            tls_mistake(settings, "peer-tls-ca", &error);
             None
         }
-        (None, None) => None,
     }
+}
+
+fn tls_mistake(settings: &mut Settings, flag: &str, error: &TlsError) {
+    let text = error.to_string();
+    let (what, remedy) = text.split_once("; ").unwrap_or((&text, "give files that were made together"));
+    settings.mistake(flag, what, remedy);
 }
 
 fn redis_url(text: &str) -> Result<Hidden, String> {

@@ -115,7 +115,7 @@ fn every_mistake_is_named_at_once_with_its_remedy() {
         "demo: RINGDIAL_LEASE_MS: \"ten\" is not a time; write a time from 500ms to 1m",
         "demo: RINGDIAL_WHATEVER: demo has no such setting; unset it, or see demo --help for all variables",
         "demo: RINGDIAL_INSECURE_IDS: \"maybe\" is neither on nor off; write true or false",
-        "demo: RINGDIAL_SECRET: it is too short; write 32 random bytes or more, such as of: openssl rand -hex 32",
+        "demo: RINGDIAL_SECRET: it has fewer than 32 bytes; write random ones, such as of: openssl rand -hex 32",
         "demo: RINGDIAL_PEER_ADDRESS: \"nowhere\" is not an address to connect to; write HOST:PORT",
     ];
     expected.sort_unstable();
@@ -186,6 +186,32 @@ fn secrets_come_from_files_without_their_last_line_end() {
     assert!(
         found.len() == 1 && found[0].contains("cannot be read") && found[0].contains("; name a text file"),
         "{found:?}"
+    );
+}
+
+#[test]
+fn certificate_files_are_looked_at_with_everything_else() {
+    let args = [
+        "--redis=redis://h",
+        "--tls-cert=/no/cert.pem",
+        "--tls-key=/dev/null",
+        "--peer-tls-ca",
+        "/dev/null",
+        "--peer-tls-cert=/no/peer.pem",
+        "--peer-tls-key=/no/peer.key",
+    ];
+    assert_eq!(
+        lines(&args, &[("RINGDIAL_SECRET", SECRET)]),
+        [
+            "demo: --tls-cert: /no/cert.pem: cannot be read (No such file or directory (os error 2)); \
+         name a file that this process may read",
+            "demo: --tls-key: /dev/null: holds no private key; it should begin with -----BEGIN PRIVATE KEY-----",
+            "demo: --peer-tls-cert: /no/peer.pem: cannot be read (No such file or directory (os error 2)); \
+         name a file that this process may read",
+            "demo: --peer-tls-key: /no/peer.key: cannot be read (No such file or directory (os error 2)); \
+         name a file that this process may read",
+            "demo: --peer-tls-ca: /dev/null: holds no certificate; it should begin with -----BEGIN CERTIFICATE-----",
+        ]
     );
 }
 
