@@ -1,8 +1,11 @@
 //! When a batch may be acted on: not before this process holds the ring it was sent under. Pure: values and `now` in.
 //!
-//! A receiver that is behind asks the sender for its record and lets frames wait until the ring is there, or until
+//! A receiver that is behind asks a sender for its record and lets frames wait until the ring is there, or until
 //! `wait` has passed: an unreadable record must not stop the cluster's messages. A version that was waited for in vain
 //! is not waited for again.
+//!
+//! When the ring changes, every peer's next batch may be ahead. One of them is asked, the next one only if that did not
+//! help soon: a record may have hundreds of kilobytes, and one copy is enough.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,23 +14,35 @@ use tokio::time::Instant;
 
 use super::batch::Batch;
 
-/// The batches of one link that wait for a ring, and the request for it.
+/// Within this part of the wait only one link of the process asks for the same version.
+const SPACING: u32 = 8;
+
+/// The batches of one link that wait for a ring.
 pub(super) struct Follow {
     wait: Duration,
     bytes_max: usize,
     held: VecDeque<Batch>,
     held_bytes: usize,
-    /// When the frames at the front are handed on whatever happens. Set while `held` is not empty.
+    /// When the frames at the front are handed on whatever happens. Set while they wait.
     deadline: Option<Instant>,
     /// Versions up to this one are no longer waited for.
     given_up: u64,
+    /// The highest version heard of on this link.
+    heard_of: u64,
     asked: Option<Asked>,
 }
 
+/// This link's last request. One is out at a time; unanswered, it lapses after `wait`.
 struct Asked {
     at: Instant,
     version: u64,
     answered: bool,
+}
+
+/// What the links of one process asked for last, whichever it was.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    last: Option<(u64, Instant)>,
 }
 
 /// A batch that may be acted on.
@@ -42,24 +57,52 @@ pub(super) struct Due {
 
 impl Follow {
     pub(super) fn new(wait: Duration, bytes_max: usize) -> Self {
-        let held = VecDeque::new();
-        Self { wait, bytes_max, held, held_bytes: 0, deadline: None, given_up: 0, asked: None }
+        Self {
+            wait,
+            bytes_max,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            deadline: None,
+            given_up: 0,
+            heard_of: 0,
+            asked: None,
+        }
     }
 
-    /// A batch arrived while the ring has version `have`. Returns whether to ask the peer for its record.
-    pub(super) fn arrived(&mut self, batch: Batch, have: u64, now: Instant) -> bool {
-        if batch.record.is_some()
-            && let Some(asked) = &mut self.asked
-        {
-            // The record is of the version that its message names; the keeper may need a moment to take it up.
-            (asked.answered, asked.version) = (true, asked.version.max(batch.ring));
-        }
-        let ask = self.should_ask(batch.ring, have, now);
+    /// A batch arrived.
+    pub(super) fn arrived(&mut self, batch: Batch) {
+        self.heard_of = self.heard_of.max(batch.ring);
         if batch.payloads > 0 {
             self.held_bytes += batch.len();
             self.held.push_back(batch);
         }
-        ask
+    }
+
+    /// Whether to ask this link's peer for its record now; then it counts as asked.
+    pub(super) fn ask(&mut self, have: u64, now: Instant, asks: &mut Asks) -> bool {
+        // The same peer would give the same answer again: the keeper may need a moment, or does not believe it.
+        let is_new = |asked: &Asked| asked.answered && asked.version < self.heard_of;
+        let too_early = |asked: &Asked| now < asked.at + self.wait && !is_new(asked);
+        if !self.is_behind(have) || self.asked.as_ref().is_some_and(too_early) {
+            return false;
+        }
+        if !asks.may_ask(self.heard_of, now, self.wait / SPACING) {
+            return false;
+        }
+        self.asked = Some(Asked { at: now, version: self.heard_of, answered: false });
+        true
+    }
+
+    /// Whether this link has heard of a later version than `have`.
+    pub(super) fn is_behind(&self, have: u64) -> bool {
+        self.heard_of > have
+    }
+
+    /// A record came.
+    pub(super) fn answered(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.answered = true;
+        }
     }
 
     /// The next batch that may be acted on.
@@ -90,105 +133,20 @@ impl Follow {
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes >= self.bytes_max
     }
+}
 
-    /// One request at a time, and the same version at most once in `wait`.
-    fn should_ask(&mut self, ring: u64, have: u64, now: Instant) -> bool {
-        if ring <= have {
+// === impl Asks ===
+
+impl Asks {
+    /// The same version, or an earlier one, is asked for once in `spacing`.
+    fn may_ask(&mut self, version: u64, now: Instant, spacing: Duration) -> bool {
+        if self.last.is_some_and(|(asked, at)| version <= asked && now < at + spacing) {
             return false;
         }
-        if let Some(asked) = &self.asked
-            && now < asked.at + self.wait
-            && (!asked.answered || ring <= asked.version)
-        {
-            return false;
-        }
-        self.asked = Some(Asked { at: now, version: ring, answered: false });
+        self.last = Some((version, now));
         true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::super::batch::{Kind, begin, push, stamp};
-    use super::*;
-
-    const WAIT: Duration = Duration::from_secs(1);
-
-    fn batch(ring: u64, frames: &[(Kind, &[u8])]) -> Batch {
-        let mut message = Vec::new();
-        begin(&mut message);
-        for (kind, payload) in frames {
-            push(&mut message, *kind, payload);
-        }
-        stamp(&mut message, ring);
-        Batch::parse(message.into()).unwrap()
-    }
-
-    fn payload(ring: u64, text: &str) -> Batch {
-        batch(ring, &[(Kind::Payload, text.as_bytes())])
-    }
-
-    fn texts(follow: &mut Follow, have: u64, now: Instant) -> Vec<Bytes> {
-        std::iter::from_fn(|| follow.next(have, now)).flat_map(|due| due.batch.payloads()).collect()
-    }
-
-    #[test]
-    fn a_batch_of_a_known_ring_passes_at_once() {
-        let (mut follow, now) = (Follow::new(WAIT, 1000), Instant::now());
-        assert!(!follow.arrived(payload(3, "a"), 3, now));
-        assert_eq!(texts(&mut follow, 3, now), ["a"]);
-        assert!(!follow.is_waiting());
-    }
-
-    #[test]
-    fn frames_wait_in_order_and_one_request_is_out() {
-        let (mut follow, now) = (Follow::new(WAIT, 1000), Instant::now());
-        assert!(follow.arrived(payload(4, "a"), 3, now));
-        assert!(!follow.arrived(payload(5, "b"), 3, now));
-        assert!(!follow.arrived(payload(3, "c"), 3, now), "c is not behind, but comes after a");
-        assert_eq!(texts(&mut follow, 3, now), Vec::<Bytes>::new());
-        assert!(!follow.arrived(batch(5, &[(Kind::Ring, b"record")]), 3, now));
-        assert_eq!(texts(&mut follow, 4, now), ["a"]);
-        assert_eq!(texts(&mut follow, 5, now), ["b", "c"]);
-    }
-
-    #[test]
-    fn an_answered_request_makes_room_for_one_about_a_later_version() {
-        let (mut follow, now) = (Follow::new(WAIT, 1000), Instant::now());
-        let heartbeat = |ring| batch(ring, &[(Kind::Heartbeat, b"")]);
-        assert!(follow.arrived(heartbeat(4), 3, now));
-        assert!(!follow.arrived(heartbeat(5), 3, now), "one request is out");
-        assert!(!follow.arrived(batch(4, &[(Kind::Ring, b"record")]), 3, now), "version 4 was asked for");
-        assert!(follow.arrived(heartbeat(5), 3, now));
-        assert!(!follow.arrived(heartbeat(5), 3, now + WAIT / 2));
-        assert!(follow.arrived(heartbeat(5), 3, now + WAIT), "an unanswered request lapses");
-    }
-
-    #[test]
-    fn a_ring_that_does_not_come_is_waited_for_once() {
-        let (mut follow, now) = (Follow::new(WAIT, 1000), Instant::now());
-        follow.arrived(payload(4, "a"), 3, now);
-        assert!(follow.next(3, now).is_none());
-        follow.arrived(payload(6, "b"), 3, now + WAIT / 2);
-        assert!(follow.next(3, now + WAIT - Duration::from_millis(1)).is_none());
-        assert!(follow.next(3, now + WAIT).unwrap().missed);
-        assert!(!follow.next(3, now + WAIT).unwrap().missed);
-        assert!(follow.arrived(payload(5, "c"), 3, now + WAIT), "it goes on asking");
-        assert_eq!(texts(&mut follow, 3, now + WAIT), ["c"], "but not waiting");
-        follow.arrived(payload(7, "d"), 3, now + WAIT);
-        assert!(follow.next(3, now + WAIT).is_none(), "a later version gets its own wait");
-    }
-
-    #[test]
-    fn what_may_wait_is_bounded() {
-        let (mut follow, now) = (Follow::new(WAIT, 100), Instant::now());
-        follow.arrived(payload(4, &"x".repeat(90)), 3, now);
-        assert!(!follow.is_full());
-        follow.arrived(payload(4, "y"), 3, now);
-        assert!(follow.is_full());
-        texts(&mut follow, 4, now);
-        assert!(!follow.is_full() && follow.held_bytes == 0);
-    }
-}
+mod tests;

@@ -149,6 +149,19 @@ impl fmt::Debug for LinkSender {
     }
 }
 
+// === impl SendError ===
+
+impl SendError {
+    /// The stable code, and the reason under which a dropped frame is counted.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Full => "link_full",
+            Self::Closed => "link_closed",
+            Self::TooLarge => "frame_too_large",
+        }
+    }
+}
+
 // === impl LinkQueue ===
 
 impl LinkQueue {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::tokens::{PeerName, PeerTokens};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{FRAME_HEAD_BYTES, HEADER_BYTES};
 use super::counts::LinkCounts;
 use super::events::{PeerEvents, RingSource};
+use super::follow::Asks;
 
 /// A link message in bytes. Larger ones end the link, so all processes must agree on it.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -41,7 +43,8 @@ pub struct LinkSettings {
     pub backoff: (Duration, Duration),
 }
 
-/// What the links of a process share.
+/// What the links of a process share. Clones share it too: give the same one to [`super::PeerListener`] and
+/// [`super::PeerLinks`].
 #[derive(Clone)]
 pub struct PeerConfig {
     /// The name of this process now.
@@ -58,7 +61,26 @@ pub struct PeerConfig {
     pub counts: LinkCounts,
     /// Ends every link.
     pub shutdown: CancellationToken,
+    pub(super) asks: Arc<Mutex<Asks>>,
 }
+
+// === impl PeerConfig ===
+
+impl PeerConfig {
+    /// With the default bounds and times and fresh counters.
+    pub fn new(
+        me: watch::Receiver<PeerName>,
+        tokens: Arc<PeerTokens>,
+        events: Arc<dyn PeerEvents>,
+        ring: Arc<dyn RingSource>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (settings, counts, asks) = (LinkSettings::default(), LinkCounts::default(), Arc::default());
+        Self { me, tokens, events, ring, settings, counts, shutdown, asks }
+    }
+}
+
+// === impl LinkSettings ===
 
 impl Default for LinkSettings {
     fn default() -> Self {

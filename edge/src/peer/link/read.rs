@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use super::End;
@@ -12,7 +13,7 @@ use crate::io::Io;
 use crate::peer::batch::Batch;
 use crate::peer::counts::LinkCounts;
 use crate::peer::events::{CloseReason, LinkId, PeerEvents, RingSource};
-use crate::peer::follow::Follow;
+use crate::peer::follow::{Asks, Follow};
 use crate::peer::queue::LinkSender;
 use crate::peer::settings::PeerConfig;
 use crate::websocket::{LinkError, LinkEvent, LinkReader};
@@ -29,6 +30,7 @@ pub(super) struct Inbox {
     ring: Arc<dyn RingSource>,
     counts: LinkCounts,
     follow: Follow,
+    asks: Arc<Mutex<Asks>>,
     silence: Duration,
     heard: Instant,
 }
@@ -46,6 +48,7 @@ impl Inbox {
             ring: Arc::clone(&config.ring),
             counts: config.counts.clone(),
             follow: Follow::new(settings.ring_wait, settings.held_bytes_max),
+            asks: Arc::clone(&config.asks),
             silence: settings.silence,
             heard: Instant::now(),
         }
@@ -64,14 +67,15 @@ impl Inbox {
                     tokio::select! {
                         biased;
                         () = ended.as_mut() => return end.reason(),
+                        // Before the tick: what has arrived is heard, however late this process comes to read it.
+                        event = read.as_mut(), if !self.follow.is_full() => break event,
                         () = tick.as_mut() => {
                             if self.is_silent(Instant::now()) {
                                 return CloseReason::Silent;
                             }
-                            self.hand_on(Instant::now());
+                            self.go_on(Instant::now());
                             tick.as_mut().reset(self.next_look());
                         }
-                        event = read.as_mut(), if !self.follow.is_full() => break event,
                     }
                 }
             };
@@ -99,17 +103,23 @@ impl Inbox {
         }
         if let Some(record) = &batch.record {
             self.ring.offer(record);
+            self.follow.answered();
         }
-        if self.follow.arrived(batch, self.ring.version(), now) {
-            self.counts.inner().rings_asked.inc();
-            self.sender.control(|control| control.want_ring = true);
-        }
-        self.hand_on(now);
+        self.follow.arrived(batch);
+        self.go_on(now);
         Ok(())
     }
 
-    /// Gives the owner every batch that need not wait.
-    fn hand_on(&mut self, now: Instant) {
+    /// Asks for the ring if need be, and gives the owner every batch that need not wait.
+    fn go_on(&mut self, now: Instant) {
+        if self.follow.is_full() {
+            self.heard = now; // a reader that does not read hears nothing; that is not the peer's silence
+        }
+        let have = self.ring.version();
+        if self.follow.is_behind(have) && self.follow.ask(have, now, &mut self.asks.lock()) {
+            self.counts.inner().rings_asked.inc();
+            self.sender.control(|control| control.want_ring = true);
+        }
         while let Some(due) = self.follow.next(self.ring.version(), now) {
             let ring = due.batch.ring;
             if due.missed {
@@ -122,7 +132,6 @@ impl Inbox {
     }
 
     fn is_silent(&self, now: Instant) -> bool {
-        // A reader that does not read hears nothing; that is not the peer's silence.
         !self.follow.is_full() && now >= self.heard + self.silence
     }
 

@@ -133,16 +133,10 @@ impl Setup {
         });
         let (me, my_name) = watch::channel(self.name);
         let (targets, wanted) = watch::channel(Vec::new());
-        let (counts, shutdown) = (LinkCounts::default(), CancellationToken::new());
-        let config = PeerConfig {
-            me: my_name,
-            tokens: Arc::new(tokens(self.secret)),
-            events: events.clone(),
-            ring: ring.clone(),
-            settings: self.settings,
-            counts: counts.clone(),
-            shutdown: shutdown.clone(),
-        };
+        let (shutdown, tokens) = (CancellationToken::new(), Arc::new(tokens(self.secret)));
+        let mut config = PeerConfig::new(my_name, tokens, events.clone(), ring.clone(), shutdown.clone());
+        config.settings = self.settings;
+        let counts = config.counts.clone();
         let socket = bind("peer-listen", self.listen).unwrap();
         let address = socket.address();
         let listener = PeerListener::new(config.clone());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::harness::*;
+use super::raw::*;
 use crate::peer::*;
 
 /// `a` at ring 5, `b` at ring 3, linked.
@@ -54,7 +55,7 @@ async fn an_idle_receiver_learns_of_the_ring_from_heartbeats() {
 
 #[tokio::test]
 async fn frames_wait_in_order_for_a_keeper_that_takes_its_time() {
-    let slow = Setup { slowness: Duration::from_millis(200), ..setup("b", 1) };
+    let slow = Setup { slowness: Duration::from_millis(300), ..setup("b", 1) };
     let (_a, b, to_b) = behind(slow).await;
     for n in 0..50u32 {
         to_b.try_send(Bytes::copy_from_slice(&n.to_le_bytes())).unwrap();
@@ -108,4 +109,49 @@ async fn what_waits_is_bounded_by_not_reading_on() {
     let frames = b.frames(100).await;
     assert!(frames.iter().zip(0u32..).all(|(frame, n)| frame[..4] == n.to_le_bytes()));
     assert!(began.elapsed() >= wait);
+}
+
+#[tokio::test]
+async fn of_many_peers_that_are_ahead_one_is_asked() {
+    let b = Setup { ring: 3, ..setup("b", 1) }.start();
+    let ahead: Vec<Process> =
+        (0..8).map(|n| Setup { ring: 5, ..setup(&format!("a{n}"), 1) }.start()).collect();
+    for a in &ahead {
+        a.use_as_home(&b);
+    }
+    b.opened(8).await;
+    for a in &ahead {
+        a.opened(1).await.try_send("all at once".into()).unwrap();
+    }
+    b.frames(8).await;
+    assert!(b.events.so_far().iter().filter_map(held_at).all(|version| version == 5));
+    assert_eq!(b.counts.totals().rings_asked, 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_is_not_the_last_one_asked() {
+    let b = Setup { ring: 3, ..setup("b", 1) }.start();
+    let token = tokens(SECRET).sign(&name("mute", 1), &name("b", 1), "nonce", now_s());
+    let mut mute = Raw::dial(b.address, "/peer", Some(&token)).await;
+    let a = Setup { ring: 5, ..setup("a", 1) }.start();
+    a.use_as_home(&b);
+    b.opened(2).await;
+    mute.send(&message(5, b"from the mute"), true).await;
+    while b.counts.totals().rings_asked == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    a.opened(1).await.try_send("from the other".into()).unwrap();
+    b.frames(2).await;
+    assert!(b.events.so_far().iter().filter_map(held_at).all(|version| version == 5));
+    assert_eq!((b.counts.totals().rings_asked, b.counts.totals().rings_missed), (2, 0));
+}
+
+#[tokio::test]
+async fn waiting_without_reading_is_not_taken_for_silence() {
+    let settings = LinkSettings { held_bytes_max: 1000, ..hasty() };
+    let (_a, b, to_b) = behind(Setup { believes: false, settings, ..setup("b", 1) }).await;
+    to_b.try_send(vec![1; 2000].into()).unwrap();
+    b.frames(1).await;
+    to_b.try_send("and on".into()).unwrap();
+    b.frames(2).await;
 }
