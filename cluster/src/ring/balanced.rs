@@ -1,7 +1,7 @@
 //! The policy `balanced`: exactly proportional shares, exactly minimal moves (Dynamo's strategy 3, Riak's claim).
 //!
 //! All in integers: loads are compared as cross products, at most 2^16 * 2^32; the total weight is at most
-//! 2^12 * 2^32. Nothing here can overflow a u64.
+//! 2^12 * 2^32. Neither can overflow a u64.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -9,6 +9,14 @@ use std::collections::BinaryHeap;
 use super::key::{RingKey, SLOTS, mix64};
 use super::places::{Place, Places};
 use super::view::{Holders, NOBODY};
+
+/// Slots to take from each donor on average from which they are not all taken one by one.
+const BULK: usize = 16;
+
+/// How many more of a donor's slots are looked at than it gives, beyond an eighth: so many that they always suffice.
+const SLACK: u32 = 64;
+/// Look at all.
+const ALL: u32 = u32::MAX;
 
 /// Brings member `x` to its quota of the slots, floor(2^16 * weight / total weight), from what it holds now: none when
 /// it joins or comes back, some when its weight changed. Nothing moves that need not.
@@ -58,59 +66,98 @@ fn give(holders: &mut Holders, places: &mut Places, slots: &[u16], takers: &[u16
 }
 
 /// `count` times, takes one slot for `x` from the member with the largest count/weight (ties: smaller id); of a donor's
-/// slots go those with the smallest mix64(salt ^ slot).
+/// slots go those with the smallest mix64(salt ^ slot). Slots that nobody holds are `x`'s, who is the first member.
 fn take(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u64) {
-    let donations = donations(places, x, count);
-    let mut ranks: Vec<Vec<u64>> = donations.iter().map(|_| Vec::new()).collect();
-    for (slot, &holder) in (0u64..).zip(holders.iter()) {
-        if donations.get(usize::from(holder)).is_some_and(|donation| *donation > 0) {
-            ranks[usize::from(holder)].push(mix64(salt ^ slot));
-        }
-    }
-    // Ranks never tie (mix64 is a bijection), so the last one to go tells all of them.
-    let last: Vec<Option<u64>> = donations
-        .iter()
-        .zip(&mut ranks)
-        .map(|(donation, ranks)| {
-            let at = (*donation as usize).checked_sub(1)?;
-            (at < ranks.len()).then(|| *ranks.select_nth_unstable(at).1)
-        })
-        .collect();
     let mut taken = 0;
-    for (slot, holder) in (0u64..).zip(holders.iter_mut()) {
-        let goes = match last.get(usize::from(*holder)) {
-            Some(last) => last.is_some_and(|last| mix64(salt ^ slot) <= last),
-            None => *holder == NOBODY,
-        };
-        if goes {
-            *holder = x;
-            taken += 1;
-        }
+    for holder in holders.iter_mut().filter(|holder| **holder == NOBODY) {
+        *holder = x;
+        taken += 1;
     }
-    for (index, donation) in (0..).zip(donations) {
-        if let Some(place) = places.get_mut(index) {
-            place.slots -= donation;
+    let donations = donations(places, x, count.saturating_sub(taken));
+    for slot in smallest(holders, places, &donations, salt, SLACK) {
+        let holder = std::mem::replace(&mut holders[usize::from(slot)], x);
+        if let Some(donor) = places.get_mut(holder) {
+            donor.slots -= 1;
         }
+        taken += 1;
     }
     if let Some(place) = places.get_mut(x) {
         place.slots += taken;
     }
 }
 
+/// For each donor as many of its slots as it gives, those with the smallest ranks mix64(salt ^ slot).
+///
+/// Ranks are evenly spread, so it is enough to look at those below a bound under which an eighth and `slack` more are to
+/// be expected than are wanted; should they not be there, at all.
+fn smallest(holders: &Holders, places: &Places, donations: &[u32], salt: u64, slack: u32) -> Vec<u16> {
+    let bound = |(place, wanted): (&Place, &u32)| {
+        let expected = u64::from(*wanted) + u64::from(*wanted / 8) + u64::from(slack);
+        match u64::from(place.slots) {
+            _ if *wanted == 0 => 0,
+            held if held <= expected => u64::MAX,
+            held => u64::MAX / held * expected,
+        }
+    };
+    let bounds: Vec<u64> = places.all().iter().zip(donations).map(bound).collect();
+    let mut candidates = vec![Vec::new(); donations.len()];
+    for (slot, holder) in (0..=u16::MAX).zip(holders) {
+        let rank = mix64(salt ^ u64::from(slot));
+        let index = usize::from(*holder);
+        if bounds.get(index).is_some_and(|bound| rank <= *bound) {
+            candidates[index].push((rank, slot));
+        }
+    }
+    if slack != ALL && candidates.iter().zip(donations).any(|(found, wanted)| found.len() < *wanted as usize)
+    {
+        return smallest(holders, places, donations, salt, ALL);
+    }
+    let mut slots = Vec::with_capacity(donations.iter().sum::<u32>() as usize);
+    for (found, &wanted) in candidates.iter_mut().zip(donations) {
+        let wanted = wanted as usize;
+        if wanted < found.len() {
+            // Ranks never tie: mix64 is a bijection.
+            found.select_nth_unstable(wanted);
+        }
+        slots.extend(found.iter().take(wanted).map(|(_, slot)| *slot));
+    }
+    slots
+}
+
 /// How many slots each index gives when `x` takes `count`.
 fn donations(places: &Places, x: u16, count: u32) -> Vec<u32> {
     let mut donations = vec![0; places.all().len()];
-    let mut heap: BinaryHeap<Load> = loads(places, |index| index != x)
-        .filter(|load| load.slots > 0)
+    let mut donors: Vec<Load> = loads(places, |index| index != x)
         // The heap gives the greatest: of equal loads that has to be the smaller id.
         .map(|load| Load { preference: u32::MAX - load.preference, ..load })
         .collect();
-    for _ in 0..count {
-        let Some(mut most) = heap.peek_mut() else { break };
+    let level = if count as usize > BULK * donors.len() { level(&donors, count) } else { u64::MAX };
+    let mut left = count;
+    for donor in &mut donors {
+        let surplus = donor.above(level);
+        donor.slots -= surplus;
+        donations[usize::from(donor.index)] = surplus;
+        left -= surplus;
+    }
+    let mut heap = BinaryHeap::from(donors);
+    for _ in 0..left {
+        let Some(mut most) = heap.peek_mut().filter(|most| most.slots > 0) else { break };
         most.slots -= 1;
         donations[usize::from(most.index)] += 1;
     }
     donations
+}
+
+/// The lowest count/weight, in units of 2^-32, above which the donors hold no more than `count` slots. All of those are
+/// taken before any other, so they need not be taken one by one.
+fn level(donors: &[Load], count: u32) -> u64 {
+    let too_many = |level: u64| donors.iter().map(|donor| donor.above(level)).sum::<u32>() > count;
+    let (mut low, mut high) = (0, (SLOTS as u64) << 32);
+    while low < high {
+        let middle = low.midpoint(high);
+        if too_many(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// `x`, whose weight was lowered, gives up `count` slots, those that it would claim last.
@@ -139,6 +186,14 @@ struct Load {
     weight: u32,
     preference: u32,
     index: u16,
+}
+
+impl Load {
+    /// How many slots it holds above a level of count/weight in units of 2^-32.
+    fn above(&self, level: u64) -> u32 {
+        let below = (u128::from(level) * u128::from(self.weight)) >> 32;
+        u32::try_from(below).map_or(0, |below| self.slots.saturating_sub(below))
+    }
 }
 
 impl Ord for Load {

@@ -11,7 +11,7 @@ use super::key::{RingKey, SLOTS};
 use super::member::{Member, MemberState, is_valid_id, is_valid_peer, is_valid_service, is_valid_url};
 use super::places::{MEMBERS_MAX, Place, Places};
 use super::version::{Signature, Version};
-use super::view::{Holders, NOBODY, Policy, Ring, signature};
+use super::view::{Holders, NOBODY, Policy, Ring, bytes_of, signature};
 
 /// The record of a ring. Fields that a later release adds are ignored.
 #[derive(Serialize, Deserialize)]
@@ -45,7 +45,6 @@ const ENTRY_BYTES: usize = 128;
 
 impl Body {
     pub(super) fn of(ring: &Ring) -> Self {
-        let holders: Vec<u8> = ring.holders.iter().flat_map(|index| index.to_le_bytes()).collect();
         Self {
             service: ring.service.to_string(),
             version: ring.version,
@@ -54,7 +53,7 @@ impl Body {
             policy: ring.policy,
             log_generation: ring.log_generation,
             index: ring.places.all().iter().map(Entry::of).collect(),
-            holders: BASE64.encode(holders),
+            holders: BASE64.encode(bytes_of(&ring.holders)),
         }
     }
 

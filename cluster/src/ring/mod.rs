@@ -30,3 +30,6 @@ pub use places::{INDEX_REST_VERSIONS, MEMBERS_MAX};
 pub use record::{Head, RECORD_BYTES_MAX, Record, RecordKey};
 pub use version::{Signature, Version};
 pub use view::{Policy, Ring};
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,11 @@ impl Places {
         self.list.get_mut(usize::from(index))
     }
 
+    /// Whether an index is a member's.
+    pub(super) fn is_live(&self, index: u16) -> bool {
+        self.get(index).is_some_and(|place| place.vacated.is_none())
+    }
+
     /// The places of members, in the order of their indices.
     pub(super) fn live(&self) -> impl Iterator<Item = (u16, &Place)> {
         (0..).zip(&self.list).filter(|(_, place)| place.vacated.is_none())

@@ -177,6 +177,14 @@ impl fmt::Debug for Ring {
 
 /// The checksum of a table under a ring key.
 pub(super) fn signature(key: RingKey, holders: &Holders) -> Signature {
-    let bytes: Vec<u8> = holders.iter().flat_map(|index| index.to_le_bytes()).collect();
-    Signature::new(key.hash(&bytes))
+    Signature::new(key.hash(&bytes_of(holders)))
+}
+
+/// A table as u16 little-endian.
+pub(super) fn bytes_of(holders: &Holders) -> Vec<u8> {
+    let mut bytes = vec![0; SLOTS * 2];
+    for (bytes, index) in bytes.chunks_exact_mut(2).zip(holders) {
+        bytes.copy_from_slice(&index.to_le_bytes());
+    }
+    bytes
 }
