@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Step 1 of Ringdial: who asks is told which node is theirs, with a ticket to connect there.
+//!
+//! A lookup is a pure decision ([`decide`]) over values that are in memory already: it creates nothing, asks nobody, and
+//! awaits nothing once the caller is known. Each service has its own ring, followed by a keeper of its own.
+//!
+//! The caller binds and decides when to stop: [`run`] takes bound sockets, one store per service and a shutdown token, so
+//! that it runs as a process of its own as well as inside another.
+
+mod app;
+mod caller;
+pub mod config;
+mod decide;
+mod http;
+mod metrics;
+mod process;
+mod refusal;
+mod request;
+mod run;
+mod service;
+
+pub use self::caller::{Caller, Callers};
+pub use self::decide::{RingView, Stamp, decide};
+pub use self::http::{Origins, StaticPage};
+pub use self::process::process;
+pub use self::refusal::Refusal;
+pub use self::request::{AVOID_MAX, BODY_BYTES_MAX, DEFAULT_SERVICE, LookupRequest};
+pub use self::run::{Config, RunError, Sockets, run};

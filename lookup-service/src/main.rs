@@ -1,2 +1,8 @@
-//! Placeholder.
-fn main() {}
+//! The binary `lookup-service`; everything is in the library.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    lookup_service::process().await
+}

@@ -172,7 +172,6 @@ fn announce(ready: &Ready) {
     }
 }
 
-
 // === impl RunError ===
 
 impl RunError {

@@ -1,0 +1,69 @@
+//! What every request needs: the services, how callers are known, the keys of tickets, the counters.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use cluster::grant::Grant;
+use cluster::tokens::{Tickets, random_id};
+use edge::admin::Reason;
+
+use crate::caller::Callers;
+use crate::decide::{RingView, Stamp, decide};
+use crate::metrics::Metrics;
+use crate::refusal::Refusal;
+use crate::request::LookupRequest;
+use crate::service::Service;
+
+/// The state of one lookup service. Nothing in it grows with lookups.
+pub(crate) struct App {
+    pub(crate) services: Vec<Service>,
+    pub(crate) callers: Callers,
+    pub(crate) tickets: Tickets,
+    pub(crate) ticket_life_s: u64,
+    pub(crate) metrics: Metrics,
+}
+
+// === impl App ===
+
+impl App {
+    /// Answers a lookup, and counts it. This is the edge of [`decide`]: clock and randomness come in here.
+    pub(crate) fn look_up(
+        &self,
+        authorization: Option<&[u8]>,
+        request: Result<LookupRequest, Refusal>,
+    ) -> Result<Grant, Refusal> {
+        let begun = Instant::now();
+        let outcome = request.and_then(|request| self.grant(authorization, request));
+        self.metrics.count(outcome.as_ref().err().copied(), begun.elapsed());
+        outcome
+    }
+
+    fn grant(&self, authorization: Option<&[u8]>, request: LookupRequest) -> Result<Grant, Refusal> {
+        let now_s = now_s();
+        let caller = self.callers.identify(authorization, now_s)?;
+        let view = self.service(request.service()).map_or(RingView::UnknownService, Service::view);
+        let stamp = Stamp { now_s, life_s: self.ticket_life_s, jti: random_id() };
+        decide(&view, caller, request, &self.tickets, stamp)
+    }
+
+    /// The service of this name. There are few, so that looking at each is quicker than hashing.
+    pub(crate) fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name() == name)
+    }
+
+    /// Why this process should get no lookups: a ring that was never read. A store that is gone is no reason, as the last
+    /// view goes on serving.
+    pub(crate) fn reasons(&self) -> Vec<Reason> {
+        let unread = self.services.iter().filter(|service| matches!(service.view(), RingView::NotRead));
+        unread
+            .map(|service| {
+                let detail = format!("the ring of {} has not been read yet", service.name());
+                Reason::new(Refusal::RingNotRead.code(), detail)
+            })
+            .collect()
+    }
+}
+
+/// Seconds since 1970; a clock from before counts as 1970, and then no token is believed.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,188 @@
+//! Flags and their reading. The groups are public, so that a process that embeds a lookup service takes the same flags.
+
+use cluster::ring::is_valid_service;
+use cluster::secret::{SecretError, Secrets};
+use cluster::tokens::AppTokens;
+use edge::config::{Command, Flag, Group, Hidden, Settings, shared};
+
+use crate::caller::Callers;
+use crate::http::Origins;
+use crate::request::DEFAULT_SERVICE;
+
+/// Where step 1 is.
+pub const LISTEN: Flag = shared::listen("127.0.0.1:7000", "Where clients look up. Port 0 picks a free one.");
+
+/// How callers are known; read by [`callers`].
+pub const CALLERS: [Flag; 6] = [
+    Flag::value("jwt-secret", "SECRET", "What the application signs its users' tokens with (HS256), at least 32 bytes. Prefer the variable or the file: arguments are visible to others.").secret(),
+    Flag::value("jwt-secret-file", "FILE", "A file that holds it."),
+    Flag::value("jwt-issuer", "TEXT", "What `iss` must be. Without it, `iss` is not looked at."),
+    Flag::value("jwt-audience", "TEXT", "What `aud` must be or hold. Without it, `aud` is not looked at."),
+    Flag::value("ticket-claims", "NAMES", "Claims of the token that become attributes of the session, separated by commas. No other claim travels."),
+    Flag::switch("insecure-ids", "Takes ids without tokens: everybody can be anybody. For development."),
+];
+
+/// How lookups are answered; read by [`answers`].
+pub const ANSWERS: [Flag; 2] = [
+    Flag::value("ticket-life-s", "SECONDS", "How long a ticket may wait for its connection.").default("30"),
+    Flag::value(
+        "cors-origin",
+        "ORIGINS",
+        "Origins whose pages may look up, separated by commas, such as https://app.example.com; * for all.",
+    )
+    .default("*"),
+];
+
+const SERVICES: [Flag; 1] =
+    [Flag::value("services", "NAMES", "The services answered for, separated by commas.")
+        .default(DEFAULT_SERVICE)];
+
+/// What `lookup-service` can be told.
+pub static COMMAND: Command = Command {
+    name: "lookup-service",
+    about: "Step 1 of Ringdial: tells each user which node is theirs, with a ticket to connect there.",
+    groups: &[
+        Group { title: "Lookups", flags: &[LISTEN] },
+        Group { title: "Callers", flags: &CALLERS },
+        Group { title: "Answers", flags: &ANSWERS },
+        Group { title: "Cluster", flags: &SERVICES },
+        Group { title: "Store", flags: &shared::STORE },
+        Group { title: "Secrets", flags: &shared::SECRETS },
+        Group { title: "Limits and TLS", flags: &shared::PUBLIC },
+        Group { title: "Operations", flags: &shared::OPERATIONS },
+    ],
+};
+
+/// All that the binary is told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The public listener.
+    pub public: shared::Public,
+    /// The admin listener and the logs.
+    pub operations: shared::Operations,
+    /// The store.
+    pub store: shared::Store,
+    /// The services answered for; never empty.
+    pub services: Vec<String>,
+    /// The cluster secrets; `None` only beside a mistake.
+    pub secrets: Option<Secrets>,
+    /// How callers are known.
+    pub callers: Callers,
+    /// How lookups are answered.
+    pub answers: Answers,
+}
+
+/// What [`answers`] reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// Seconds that a ticket lives.
+    pub ticket_life_s: u64,
+    /// Which pages may look up.
+    pub origins: Origins,
+}
+
+/// Reads all flags of the binary.
+pub fn read(settings: &mut Settings) -> Told {
+    Told {
+        public: shared::public(settings),
+        operations: shared::operations(settings),
+        store: shared::store(settings),
+        services: services(settings),
+        secrets: secrets(settings),
+        callers: callers(settings, false),
+        answers: answers(settings),
+    }
+}
+
+/// Reads [`CALLERS`]. Either tokens or [`Callers::Anyone`]; neither is a mistake, unless `insecure_by_default`.
+pub fn callers(settings: &mut Settings, insecure_by_default: bool) -> Callers {
+    let secret = settings.secret_opt("jwt-secret");
+    let (issuer, audience) = (settings.text_opt("jwt-issuer"), settings.text_opt("jwt-audience"));
+    let claims = settings.list("ticket-claims");
+    let insecure = settings.switch("insecure-ids");
+    let asked = settings.is_given("jwt-secret") || settings.is_given("jwt-secret-file");
+    match (asked, insecure || insecure_by_default) {
+        (true, _) if insecure => settings.mistake(
+            "insecure-ids",
+            "it is given beside --jwt-secret",
+            "give one of the two: callers are known by tokens, or not at all",
+        ),
+        (false, false) => settings.mistake(
+            "jwt-secret",
+            "there is no way to know who calls",
+            "give RINGDIAL_JWT_SECRET or --jwt-secret-file FILE, or for development --insecure-ids",
+        ),
+        _ => {}
+    }
+    let Some(secret) = secret else { return Callers::Anyone };
+    match AppTokens::hs256(secret.expose().as_bytes(), issuer, audience, claims) {
+        Ok(tokens) => Callers::Tokens(Box::new(tokens)),
+        Err(_) => {
+            settings.mistake(
+                "jwt-secret",
+                "it is too short",
+                "sign with 32 random bytes or more (RFC 7518, 3.2), such as of: openssl rand -hex 32",
+            );
+            Callers::Anyone
+        }
+    }
+}
+
+/// Reads [`ANSWERS`].
+pub fn answers(settings: &mut Settings) -> Answers {
+    Answers {
+        ticket_life_s: settings.number("ticket-life-s", 1..=3600),
+        origins: settings.required("cors-origin", Origins::Any, origins),
+    }
+}
+
+fn services(settings: &mut Settings) -> Vec<String> {
+    settings.required("services", Vec::new(), |text| {
+        let mut names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        if !names.iter().all(|name| is_valid_service(name)) {
+            return Err("is not a list of services; write names of ASCII letters, digits, '.', '_' and '-', separated by commas".into());
+        }
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() < count { Err("names a service twice; name each once".into()) } else { Ok(names) }
+    })
+}
+
+fn secrets(settings: &mut Settings) -> Option<Secrets> {
+    let texts = shared::secrets(settings, true);
+    let previous: Vec<&str> = texts.previous.iter().map(Hidden::expose).collect();
+    match Secrets::new(texts.current.as_ref()?.expose(), &previous) {
+        Ok(secrets) => Some(secrets),
+        // Too short is a mistake that has been noted already.
+        Err(SecretError::TooShort { .. }) => None,
+        Err(error) => {
+            settings.mistake("previous-secrets", error.to_string(), "see --help");
+            None
+        }
+    }
+}
+
+fn origins(text: &str) -> Result<Origins, String> {
+    let list: Vec<String> = text.split(',').map(|origin| origin.trim().to_owned()).collect();
+    match &list[..] {
+        [all] if all == "*" => Ok(Origins::Any),
+        _ if list.iter().all(|origin| is_origin(origin)) => Ok(Origins::Only(list)),
+        _ => Err("is not a list of origins; write them as browsers do, https://app.example.com without a path, or *".into()),
+    }
+}
+
+/// RFC 6454, 6.1: scheme, host, and the port if it is not the scheme's own; nothing after them.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return false };
+    let scheme_fits = scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
+    let host_fits = host
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b"/?#@*".contains(&byte));
+    !scheme.is_empty() && !host.is_empty() && scheme_fits && host_fits
+}
+
+#[cfg(test)]
+mod tests;

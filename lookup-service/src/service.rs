@@ -1,0 +1,106 @@
+//! The services that this process answers for: of each the view that its keeper holds, and the published document.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cluster::membership::{
+    Keeper, KeeperConfig, KeeperError, KeeperStatus, MembershipStore, RecordKeys, Role,
+};
+use cluster::ring::{Ring, Signature, Version, public_document};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::decide::RingView;
+
+/// One service.
+pub(crate) struct Service {
+    store: Arc<dyn MembershipStore>,
+    /// Set once the store has been read.
+    started: OnceLock<Started>,
+    document: Mutex<Option<Arc<Document>>>,
+}
+
+struct Started {
+    keeper: Keeper,
+    view: watch::Receiver<Option<Arc<Ring>>>,
+}
+
+/// A ring as `GET /ring` gives it.
+pub(crate) struct Document {
+    version: Version,
+    signature: Signature,
+    /// The entity tag, with its quotes: version and signature, so that two rings never share one.
+    pub(crate) etag: String,
+    /// The JSON text.
+    pub(crate) body: Bytes,
+}
+
+// === impl Service ===
+
+impl Service {
+    pub(crate) fn new(store: Arc<dyn MembershipStore>) -> Self {
+        Self { store, started: OnceLock::new(), document: Mutex::new(None) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.store.service()
+    }
+
+    /// Follows the ring until `shutdown`; returns once it has been read, which includes that there is none.
+    pub(crate) async fn start(
+        &self,
+        keys: RecordKeys,
+        wait: Duration,
+        shutdown: CancellationToken,
+    ) -> Result<(), KeeperError> {
+        let mut config = KeeperConfig::new(Role::Observer, keys);
+        config.initial_wait = wait;
+        let keeper = Keeper::start(self.store.clone(), config, shutdown).await?;
+        let view = keeper.view();
+        // Started once only; a second keeper would be dropped and so end.
+        let _ = self.started.set(Started { keeper, view });
+        Ok(())
+    }
+
+    /// What is known now.
+    pub(crate) fn view(&self) -> RingView {
+        match self.started.get() {
+            None => RingView::NotRead,
+            Some(started) => match &*started.view.borrow() {
+                None => RingView::None,
+                Some(ring) => RingView::Ring(ring.clone()),
+            },
+        }
+    }
+
+    /// How membership stands, once it has begun.
+    pub(crate) fn status(&self) -> Option<KeeperStatus> {
+        self.started.get().map(|started| started.keeper.status())
+    }
+
+    /// The document of `ring`, written once per version.
+    pub(crate) fn document(&self, ring: &Ring) -> Arc<Document> {
+        // Held while writing, so that a crowd that asks at a change waits for one writing instead of all of them writing.
+        let mut kept = self.document.lock();
+        match &*kept {
+            Some(document) if document.is_of(ring) => document.clone(),
+            _ => kept.insert(Arc::new(Document::of(ring))).clone(),
+        }
+    }
+}
+
+// === impl Document ===
+
+impl Document {
+    fn of(ring: &Ring) -> Self {
+        let (version, signature) = (ring.version(), ring.signature());
+        let body = public_document(ring).to_string().into();
+        Self { version, signature, etag: format!("\"{version}-{signature}\""), body }
+    }
+
+    fn is_of(&self, ring: &Ring) -> bool {
+        (self.version, self.signature) == (ring.version(), ring.signature())
+    }
+}
