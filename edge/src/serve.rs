@@ -117,8 +117,9 @@ async fn connection<S, B>(
             drive(connection, |c| c.graceful_shutdown(), began, &shared).await;
         }
         Http::OneAndTwo => {
+            // Boxed: inline it would nearly double the task of a listener that speaks HTTP/1 alone.
             let connection = shared.two.serve_connection_with_upgrades(io, service);
-            drive(connection, |c| c.graceful_shutdown(), began, &shared).await;
+            Box::pin(drive(connection, |c| c.graceful_shutdown(), began, &shared)).await;
         }
     }
 }

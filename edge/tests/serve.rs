@@ -187,7 +187,7 @@ async fn the_end_is_bounded() {
         server.shutdown.cancel();
         timeout(DEADLINE, server.done).await.unwrap().unwrap();
         let took = begin.elapsed();
-        assert!(took >= grace && took < grace * 4, "{http:?} {took:?}");
+        assert!(took >= grace && took < grace * 10, "{http:?} {took:?}");
         assert_eq!(server.counts.cut(), 1);
     }
 }
