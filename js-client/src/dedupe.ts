@@ -6,27 +6,20 @@ const STREAMS_MAX = 4096;
 /**
  * Per topic and origin the highest counter seen. An id is `<origin>-<counter>`; counters of an origin grow, so one
  * that is not higher was seen, or was overtaken, and order matters more than that one message.
+ *
+ * Gives a function that says whether a message is new, which it then no longer is. An id of another form is always new.
  */
-export class Seen {
-  readonly #highest = new Map<string, number>();
-
-  /** Whether the message is new, which it then no longer is. An id of another form is always new. */
-  accept(topic: string, id: string | undefined): boolean {
-    const dash = id?.lastIndexOf("-") ?? -1;
-    if (id === undefined || dash < 0) return true;
-    const counter = Number(id.slice(dash + 1));
-    if (!Number.isSafeInteger(counter)) return true;
-    const stream = id.slice(0, dash) + "\n" + topic;
-    const highest = this.#highest.get(stream);
-    if (highest !== undefined && counter <= highest) return false;
-    this.#highest.delete(stream);
-    this.#highest.set(stream, counter);
-    if (this.#highest.size > STREAMS_MAX) {
-      for (const oldest of this.#highest.keys()) {
-        this.#highest.delete(oldest);
-        break;
-      }
-    }
+export function dedupe(): (topic: string, id?: string) => boolean {
+  const highest = new Map<string, number>();
+  return (topic, id = "") => {
+    const [, origin, digits] = /^(.*)-(\d+)$/s.exec(id) ?? [];
+    if (!digits) return true;
+    const stream = `${origin}\n${topic}`;
+    const counter = Number(digits);
+    if (counter <= (highest.get(stream) ?? -1)) return false;
+    highest.delete(stream);
+    highest.set(stream, counter);
+    if (highest.size > STREAMS_MAX) highest.delete(highest.keys().next().value as string);
     return true;
-  }
+  };
 }

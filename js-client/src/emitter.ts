@@ -1,46 +1,22 @@
 /** Typed listeners. */
-import type { Events } from "./types.js";
+import type { Client, Events } from "./types.js";
 
 /** Messages kept for the first listener. */
 const HELD_MAX = 256;
 
-type Listener = (value: never) => void;
+export interface Emitter<Data> extends Pick<Client<Data>, "on"> {
+  emit<K extends keyof Events>(name: K, value: Events[K]): void;
+}
 
-export class Emitter<Data> {
-  readonly #listeners = new Map<keyof Events, Set<{ run: Listener }>>();
+export function emitterOf<Data>(): Emitter<Data> {
+  const listeners = new Set<readonly [name: string, run: (value: never) => void]>();
   /** Messages that came before the first listener; undefined once it has had them. */
-  #held: Events["message"][] | undefined = [];
-  /** Nothing is delivered after `close()`, not even what is already on its way through the queue. */
-  muted = false;
-
-  /** The same function may be added twice; each removal removes one. */
-  on<K extends keyof Events<Data>>(name: K, listener: (value: Events<Data>[K]) => void): () => void {
-    const entry = { run: listener as Listener };
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(entry));
-    if (name === "message" && this.#held) queueMicrotask(() => this.#release());
-    return () => void listeners.delete(entry);
-  }
-
-  emit<K extends keyof Events>(name: K, value: Events[K]): void {
-    if (name !== "message") return this.#run(name, value);
-    if (this.muted) return;
-    if (!this.#held) return this.#run(name, value);
-    this.#held.push(value as Events["message"]);
-    if (this.#held.length > HELD_MAX) this.#held.shift();
-  }
-
-  #release(): void {
-    const held = this.#held;
-    if (!held || !this.#listeners.get("message")?.size) return;
-    this.#held = undefined;
-    for (const message of held) this.emit("message", message);
-  }
-
-  #run<K extends keyof Events>(name: K, value: Events[K]): void {
-    for (const { run } of [...(this.#listeners.get(name) ?? [])]) {
+  let held: unknown[] | undefined = [];
+  const emit = (name: string, value: unknown): void => {
+    if (name === "message" && held) return void (held.push(value) > HELD_MAX && held.shift());
+    for (const [wanted, run] of [...listeners]) {
       try {
-        run(value as never);
+        if (wanted === name) run(value as never);
       } catch (error) {
         // A listener's mistake is the application's to see, and not to break the client.
         queueMicrotask(() => {
@@ -48,5 +24,19 @@ export class Emitter<Data> {
         });
       }
     }
-  }
+  };
+  const release = (): void => {
+    const messages = held ?? [];
+    held = undefined;
+    for (const message of messages) emit("message", message);
+  };
+  return {
+    on(name, run) {
+      const listener = [name, run] as const;
+      listeners.add(listener);
+      if (name === "message" && held) queueMicrotask(release);
+      return () => listeners.delete(listener);
+    },
+    emit,
+  };
 }

@@ -3,42 +3,30 @@ import { RingdialError } from "./errors.js";
 import type { Config } from "./machine/state.js";
 import type { ClientOptions } from "./types.js";
 
-const LOOKUP_MS = 10_000;
-const OPEN_MS = 8_000;
-const SEND_MS = 30_000;
-const PROBE_MS = 3_000;
-const DETACH_MS = 2_000;
-const OUTBOX_MESSAGES = 256;
-const OUTBOX_CHARS = 1_048_576;
+const DEFAULTS = {
+  baseMs: undefined,
+  maxMs: undefined,
+  lookupMs: 10_000,
+  openMs: 8_000,
+  sendMs: 30_000,
+  probeMs: 3_000,
+  detachMs: 2_000,
+  maxMessages: 256,
+  maxChars: 1_048_576,
+};
 
-/** Throws `bad_options`, every mistake named. */
-export function configOf(options: ClientOptions): Config {
-  const { lookup, token, retry = {}, timeouts = {}, outbox = {} } = options;
-  const mistakes: string[] = [];
-  const urls = typeof lookup === "string" ? [lookup] : lookup;
-  const right = typeof urls === "function" || (Array.isArray(urls) && urls.length > 0 && urls.every(isText));
-  if (!right) mistakes.push("lookup must be a URL, a list of them, or a function");
-  if (token !== undefined && typeof token !== "function" && !isText(token)) mistakes.push("token must be a string or a function");
-  for (const [name, group] of Object.entries({ retry, timeouts, outbox })) {
-    for (const [field, value] of Object.entries(group)) {
-      if (value !== undefined && !(value >= 0 && value < Infinity)) mistakes.push(`${name}.${field} must be a number, 0 or more`);
-    }
+/** Throws `bad_options`, naming every option that is wrong. */
+export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions): Config {
+  const right = (value: unknown): boolean => typeof value === "function" || (typeof value === "string" && value !== "");
+  const wrong: string[] = [];
+  const urls = [lookup].flat();
+  if (!urls.length || !urls.every(right)) wrong.push("lookup");
+  if (token !== undefined && !right(token)) wrong.push("token");
+  const config: Record<string, unknown> = { ...DEFAULTS, renewable: [token, lookup].some((part) => typeof part === "function") };
+  for (const [name, value] of Object.entries({ ...retry, ...timeouts, ...outbox })) {
+    if (name in DEFAULTS && value >= 0 && value < Infinity) config[name] = value;
+    else if (value !== undefined) wrong.push(name);
   }
-  if (mistakes.length > 0) throw new RingdialError("bad_options", mistakes.join("; "), false);
-  return {
-    baseMs: retry.baseMs,
-    maxMs: retry.maxMs,
-    lookupMs: timeouts.lookupMs ?? LOOKUP_MS,
-    openMs: timeouts.openMs ?? OPEN_MS,
-    sendMs: timeouts.sendMs ?? SEND_MS,
-    probeMs: timeouts.probeMs ?? PROBE_MS,
-    detachMs: timeouts.detachMs ?? DETACH_MS,
-    outboxMessages: outbox.maxMessages ?? OUTBOX_MESSAGES,
-    outboxChars: outbox.maxChars ?? OUTBOX_CHARS,
-    renewable: typeof token === "function" || typeof lookup === "function",
-  };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string" && value !== "";
+  if (wrong.length) throw new RingdialError("bad_options", `wrong options: ${wrong.join(", ")}`, false);
+  return config as unknown as Config;
 }

@@ -35,11 +35,11 @@ export interface ResponseLike {
 /** The platform's `fetch`, or one like it. */
 export type FetchFunction = (
   url: string,
-  init: { method: string; headers: Record<string, string>; signal: Signal; cache: "no-store" },
+  init: { headers: Record<string, string>; signal: Signal; cache: "no-store" },
 ) => Promise<ResponseLike>;
 
 /** Why a lookup is made. `rejected`: the token given before was refused, a newer one is wanted. */
-export type Reason = "start" | "lost" | "rejected" | "wake";
+export type Reason = "start" | "lost" | "rejected";
 
 /** The answer of a lookup, as the lookup service sends it. Fields not named here are ignored. */
 export interface LookupAnswer {
@@ -49,6 +49,8 @@ export interface LookupAnswer {
   readonly protocols: readonly string[];
   /** The node's id, repeated as `avoid` when it cannot be reached. */
   readonly node?: string;
+  /** Why, in an answer that came as `moved`. */
+  readonly reason?: string;
   /** The service's advice for the back-off, used where `retry` does not say otherwise. */
   readonly retry?: { readonly base_ms?: number; readonly max_ms?: number };
 }
@@ -58,7 +60,7 @@ export interface LookupRequest {
   readonly reason: Reason;
   /** What `token` gave; undefined without `token`. */
   readonly token: string | undefined;
-  /** Nodes that could not be reached in the last five minutes. */
+  /** Nodes that could not be reached since the last connection. */
   readonly avoid: readonly string[];
   readonly signal: Signal;
 }

@@ -15,9 +15,6 @@ export interface Welcome {
   readonly spreadMs: number;
 }
 
-const HEARTBEAT_MS = 25_000;
-export const SPREAD_MS = 500;
-
 export const DETACH = '{"op":"detach"}';
 export const PONG = '{"op":"pong"}';
 /** The protocol has no ping of the client's. A send to nobody is answered, and that is all a probe needs. */
@@ -29,24 +26,24 @@ export function helloFrame(replaces: string | undefined): string {
 
 /** Undefined for whatever is not a JSON object with an `op`. */
 export function readFrame(text: unknown): Frame | undefined {
-  if (typeof text !== "string") return undefined;
   try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) && typeof value["op"] === "string" ? (value as unknown as Frame) : undefined;
+    const value: unknown = JSON.parse(text as string);
+    if (isRecord(value) && asText(value["op"])) return value as unknown as Frame;
   } catch {
-    return undefined;
+    // Not for us: ignored like an unknown op.
   }
+  return undefined;
 }
 
-export function readWelcome(frame: Frame): Welcome | undefined {
-  const { session, user, node } = frame;
-  if (typeof session !== "string") return undefined;
+/** Undefined for any other frame. */
+export function readWelcome({ op, session, user, node, heartbeat_ms, retry_spread_ms }: Frame): Welcome | undefined {
+  if (op !== "welcome") return undefined;
   return {
-    session,
-    user: asText(user),
-    node: asText(node),
-    heartbeatMs: positive(frame["heartbeat_ms"]) ?? HEARTBEAT_MS,
-    spreadMs: positive(frame["retry_spread_ms"]) ?? SPREAD_MS,
+    session: session as string,
+    user: user as string,
+    node: node as string,
+    heartbeatMs: positive(heartbeat_ms) ?? 25_000,
+    spreadMs: positive(retry_spread_ms) ?? 500,
   };
 }
 
@@ -58,17 +55,7 @@ export function readMessage(frame: Frame): Message {
 
 /** A lookup's answer, or the grant within `moved`. Undefined if it does not say where to connect. */
 export function readGrant(value: unknown): LookupAnswer | undefined {
-  if (!isRecord(value)) return undefined;
-  const { url, protocols } = value;
-  if (typeof url !== "string" || !Array.isArray(protocols)) return undefined;
-  if (!protocols.every((protocol) => typeof protocol === "string")) return undefined;
-  const { node, retry } = value;
-  return {
-    url,
-    protocols,
-    ...(typeof node === "string" && { node }),
-    ...(isRecord(retry) && { retry }),
-  };
+  return isRecord(value) && asText(value["url"]) && Array.isArray(value["protocols"]) ? (value as unknown as LookupAnswer) : undefined;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

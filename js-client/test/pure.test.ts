@@ -1,11 +1,10 @@
 /** The pure parts: back-off, policies, deduplication, frames, options. */
 import { describe, expect, it } from "vitest";
 import { delay } from "../src/backoff.js";
-import { closeName, closePolicy, statusPolicy } from "../src/codes.js";
-import { Seen } from "../src/dedupe.js";
-import { AuthError, isAuthError, RingdialError } from "../src/errors.js";
+import { closePolicy, statusPolicy } from "../src/codes.js";
+import { dedupe } from "../src/dedupe.js";
+import { AuthError, RingdialError } from "../src/errors.js";
 import { configOf } from "../src/options.js";
-import { retryAfter } from "../src/shell/lookup.js";
 import { readFrame, readGrant, readMessage, readWelcome } from "../src/wire.js";
 
 const pace = { baseMs: 500, maxMs: 30_000, spreadMs: 2_000 };
@@ -43,10 +42,6 @@ describe("codes", () => {
     expect(closePolicy(code)).toBe(policy);
   });
 
-  it("names the known ones, and finds a name for new ones", () => {
-    expect([4409, 4477, 4177, 1006].map(closeName)).toEqual(["replaced", "refused", "connection_lost", "connection_lost"]);
-  });
-
   it("judges a lookup's status by its problem document, else by caution", () => {
     expect(statusPolicy(401, false)).toBe("refresh");
     expect(statusPolicy(403, undefined)).toBe("stop");
@@ -59,29 +54,29 @@ describe("codes", () => {
 
 describe("dedupe", () => {
   it("drops what is not higher, per topic and origin", () => {
-    const seen = new Seen();
-    expect(seen.accept("u:bob", "n1.5-17")).toBe(true);
-    expect(seen.accept("u:bob", "n1.5-17")).toBe(false);
-    expect(seen.accept("u:bob", "n1.5-16")).toBe(false);
-    expect(seen.accept("u:bob", "n1.5-18")).toBe(true);
-    expect(seen.accept("u:bob", "n2.5-1")).toBe(true);
-    expect(seen.accept("g:all", "n1.5-3")).toBe(true);
-    expect(seen.accept("u:bob", "n1.6-1")).toBe(true);
+    const isNew = dedupe();
+    expect(isNew("u:bob", "n1.5-17")).toBe(true);
+    expect(isNew("u:bob", "n1.5-17")).toBe(false);
+    expect(isNew("u:bob", "n1.5-16")).toBe(false);
+    expect(isNew("u:bob", "n1.5-18")).toBe(true);
+    expect(isNew("u:bob", "n2.5-1")).toBe(true);
+    expect(isNew("g:all", "n1.5-3")).toBe(true);
+    expect(isNew("u:bob", "n1.6-1")).toBe(true);
   });
 
   it("takes an origin with dashes, and ids of another form", () => {
-    const seen = new Seen();
-    expect(seen.accept("t", "ws-a.1-2")).toBe(true);
-    expect(seen.accept("t", "ws-a.1-2")).toBe(false);
-    expect(seen.accept("t", undefined) && seen.accept("t", undefined)).toBe(true);
-    expect(seen.accept("t", "x-y") && seen.accept("t", "x-y")).toBe(true);
+    const isNew = dedupe();
+    expect(isNew("t", "ws-a.1-2")).toBe(true);
+    expect(isNew("t", "ws-a.1-2")).toBe(false);
+    expect(isNew("t", undefined) && isNew("t", undefined)).toBe(true);
+    expect(isNew("t", "x-y") && isNew("t", "x-y")).toBe(true);
   });
 
   it("forgets the stream that was silent longest", () => {
-    const seen = new Seen();
-    for (let n = 0; n < 4_097; n++) seen.accept("t", `n${n}-1`);
-    expect(seen.accept("t", "n0-1")).toBe(true);
-    expect(seen.accept("t", "n4096-1")).toBe(false);
+    const isNew = dedupe();
+    for (let n = 0; n < 4_097; n++) isNew("t", `n${n}-1`);
+    expect(isNew("t", "n0-1")).toBe(true);
+    expect(isNew("t", "n4096-1")).toBe(false);
   });
 });
 
@@ -93,8 +88,8 @@ describe("wire", () => {
     expect(readFrame('{"op":"new","x":1}')).toEqual({ op: "new", x: 1 });
   });
 
-  it("reads welcome with defaults, and not without a session", () => {
-    expect(readWelcome({ op: "welcome" })).toBeUndefined();
+  it("reads welcome with defaults, and no other frame", () => {
+    expect(readWelcome({ op: "message", session: "s" })).toBeUndefined();
     expect(readWelcome({ op: "welcome", session: "s", heartbeat_ms: "x" })).toMatchObject({ heartbeatMs: 25_000, spreadMs: 500 });
   });
 
@@ -106,33 +101,30 @@ describe("wire", () => {
   it("takes a grant only if it says where to connect", () => {
     expect(readGrant(undefined)).toBeUndefined();
     expect(readGrant({ url: "ws://x" })).toBeUndefined();
-    expect(readGrant({ url: "ws://x", protocols: [1] })).toBeUndefined();
-    expect(readGrant({ url: "ws://x", protocols: ["p"], node: 5 })).toEqual({ url: "ws://x", protocols: ["p"] });
+    expect(readGrant({ protocols: ["p"] })).toBeUndefined();
+    expect(readGrant({ url: "ws://x", protocols: ["p"] })).toEqual({ url: "ws://x", protocols: ["p"] });
   });
 
-  it("reads Retry-After in both forms", () => {
-    expect(retryAfter("3", 0)).toBe(3_000);
-    expect(retryAfter("Thu, 01 Jan 1970 00:00:09 GMT", 4_000)).toBe(5_000);
-    expect(retryAfter("Thu, 01 Jan 1970 00:00:01 GMT", 4_000)).toBe(0);
-    expect([null, "", "soon", "-1"].map((value) => retryAfter(value, 0))).toEqual([undefined, undefined, undefined, undefined]);
-  });
 });
 
 describe("errors and options", () => {
   it("say code, retryable and remedy", () => {
     const error = new RingdialError("outbox_full", "m", true);
-    expect([error.code, error.retryable, error.remedy]).toEqual(["outbox_full", true, "Send slower: wait for acknowledgements."]);
-    expect(isAuthError(new AuthError())).toBe(true);
-    expect(isAuthError(Object.assign(new Error(), { code: "auth" }))).toBe(true);
-    expect(isAuthError(error)).toBe(false);
+    expect([error.code, error.retryable, error.remedy]).toEqual(["outbox_full", true, "Wait for acknowledgements."]);
+    expect([new AuthError().code, new AuthError().retryable]).toEqual(["auth", false]);
+    expect(new RingdialError("aborted", "", false, { cause: "c" }).cause).toBe("c");
+    expect("cause" in error).toBe(false);
   });
 
   it("name every mistake at once", () => {
     const wrong = { lookup: "", token: 5 as never, retry: { baseMs: -1 }, timeouts: { openMs: NaN } };
-    expect(() => configOf(wrong)).toThrow(
-      "lookup must be a URL, a list of them, or a function; token must be a string or a function; " +
-        "retry.baseMs must be a number, 0 or more; timeouts.openMs must be a number, 0 or more",
-    );
-    expect(() => configOf({ lookup: [] })).toThrow("lookup must");
+    expect(() => configOf(wrong)).toThrow("wrong options: lookup, token, baseMs, openMs");
+    expect(() => configOf({ lookup: [] })).toThrow("wrong options: lookup");
+    expect(() => configOf({ lookup: "x", timeouts: { lokupMs: 1 } as object })).toThrow("wrong options: lokupMs");
+    expect(configOf({ lookup: "x", retry: { baseMs: 5 }, timeouts: { openMs: undefined as never } })).toMatchObject({
+      baseMs: 5,
+      openMs: 8_000,
+      renewable: false,
+    });
   });
 });

@@ -1,88 +1,84 @@
-/** A socket from its opening to `welcome`: the same for the retry loop and for a move. */
-import { closeName, closePolicy, type Policy } from "../codes.js";
+/** A socket from its opening to `welcome`: the retry loop's, or a move's beside the link. */
+import { closePolicy, type Failure } from "../codes.js";
 import { AuthError, RingdialError } from "../errors.js";
 import type { LookupAnswer } from "../types.js";
-import { type Frame, helloFrame, PONG, readWelcome, type Welcome } from "../wire.js";
-import { complaint } from "./outbox.js";
-import type { Dial, Effect, Event, State } from "./state.js";
+import { DETACH, helloFrame, PONG, readWelcome, type Frame, type Welcome } from "../wire.js";
+import { deadline } from "./connected.js";
+import { errorOf, flush } from "./outbox.js";
+import { retry } from "./seeking.js";
+import type { Dial } from "./state.js";
+import { act, disarm, drop, type Turn } from "./turn.js";
 
-/** As long as nodes honour an `avoid` (design: five minutes). */
-const AVOID_MS = 300_000;
 const AVOID_MAX = 8;
 
-/** Opens a socket. The caller arms its own timer for it. */
-export function dial(state: State, grant: LookupAnswer, replaces?: string): [State, Dial, Effect] {
-  const socket = state.next;
-  return [
-    { ...state, next: socket + 1 },
-    { socket, grant, replaces, greeted: false, complaint: undefined },
-    { do: "open", socket, url: grant.url, protocols: grant.protocols },
-  ];
+/** Opens a socket. The caller arms a timer for it. */
+export function dial(t: Turn, grant: LookupAnswer): void {
+  const { url, protocols } = grant;
+  const socket = ++t.count;
+  t.dial = { socket, grant, greeted: false };
+  act(t, "open", socket, url, protocols);
 }
 
-/** What became of a dial by an event of its socket. */
-export type Dialled =
-  | { readonly is: "dialling"; readonly dial: Dial; readonly effects: readonly Effect[] }
-  | { readonly is: "welcome"; readonly welcome: Welcome }
-  | { readonly is: "failed"; readonly failure: Failure };
-
-/** Why a socket is of no more use, and what that asks for. */
-export interface Failure {
-  readonly policy: Policy;
-  readonly error: RingdialError;
-  readonly adviceMs: number | undefined;
-  /** The node could not be reached at all. */
-  readonly unreachable: boolean;
+/** The socket is open. Beside a link, it is to take that one's place. */
+export function greet(t: Turn, attempt: Dial): void {
+  t.dial = { ...attempt, greeted: true };
+  act(t, "write", attempt.socket, helloFrame(t.link?.session));
 }
 
-export function dialled(dial: Dial, event: Event): Dialled {
-  const same: Dialled = { is: "dialling", dial, effects: [] };
-  switch (event.type) {
-    case "opened": {
-      const hello: Effect = { do: "write", socket: dial.socket, text: helloFrame(dial.replaces) };
-      return { is: "dialling", dial: { ...dial, greeted: true }, effects: [hello] };
-    }
-    case "heard":
-      return greeted(dial, event.frame) ?? same;
-    case "down":
-      return { is: "failed", failure: closed(event.code, event.reason, dial.complaint, true) };
-    default:
-      return same;
-  }
-}
-
-function greeted(dial: Dial, frame: Frame): Dialled | undefined {
-  if (frame.op === "ping") return { is: "dialling", dial, effects: [{ do: "write", socket: dial.socket, text: PONG }] };
-  if (frame.op === "error") return { is: "dialling", dial: { ...dial, complaint: complaint(frame) }, effects: [] };
-  if (frame.op !== "welcome") return undefined;
+export function ofDial(t: Turn, attempt: Dial, frame: Frame): void {
+  if (frame.op === "ping") act(t, "write", attempt.socket, PONG);
+  if (frame.op === "error") t.dial = { ...attempt, said: errorOf(frame) };
   const welcome = readWelcome(frame);
-  if (welcome) return { is: "welcome", welcome };
-  const error = new RingdialError("bad_welcome", "the node's welcome has no session", true);
-  return { is: "failed", failure: { policy: "later", error, adviceMs: undefined, unreachable: false } };
+  if (welcome) arrived(t, attempt, welcome);
+}
+
+export function dialDown(t: Turn, attempt: Dial, code: number, reason: string): void {
+  failed(t, attempt, closed(code, reason, attempt.said, "unreachable"));
 }
 
 /** The node did not open, or did not answer `hello`, in time. */
-export function overdue(): Failure {
-  const error = new RingdialError("connect_timeout", "the node did not answer in time", true);
-  return { policy: "lost", error, adviceMs: undefined, unreachable: true };
+export function overdue(t: Turn, attempt: Dial): void {
+  failed(t, attempt, { policy: "lost", error: new RingdialError("connect_timeout", "", true) });
 }
 
-/** A close code, with what the node had said before. */
-export function closed(code: number, reason: string, said: RingdialError | undefined, dialling: boolean): Failure {
-  const policy = closePolicy(code);
-  const unreachable = dialling && policy === "lost";
-  const message = said?.message || reason || (unreachable ? "the node could not be reached" : "the connection was lost");
-  const details = { closeCode: code, ...(said?.retryAfterMs !== undefined && { retryAfterMs: said.retryAfterMs }) };
-  const error =
-    policy === "refresh"
-      ? new AuthError(message, details)
-      : new RingdialError(unreachable ? "unreachable" : said?.code || closeName(code), message, policy !== "stop", details);
-  return { policy, error, adviceMs: said?.retryAfterMs, unreachable };
+/** A close code, with the `error` that the node may have sent before it. Without a policy of its own it is called `lost`. */
+export function closed(closeCode: number, reason: string, said: RingdialError | undefined, lost: string): Failure {
+  const policy = closePolicy(closeCode);
+  const more = { closeCode, retryAfterMs: said?.retryAfterMs };
+  const code = policy === "lost" ? lost : said?.code || `close_${closeCode}`;
+  const message = said?.message || reason;
+  const error = policy === "refresh" ? new AuthError(message, more) : new RingdialError(code, message, policy !== "stop", more);
+  return { policy, error };
 }
 
-/** Notes a node that could not be reached. */
-export function shun(state: State, node: string | undefined, now: number): State {
-  if (node === undefined) return state;
-  const others = state.avoid.filter((entry) => entry.node !== node && entry.until > now);
-  return { ...state, avoid: [...others, { node, until: now + AVOID_MS }].slice(-AVOID_MAX) };
+/** A node that could not be reached is avoided until one could. A failed move leaves the client where it is. */
+function failed(t: Turn, { socket, grant }: Dial, failure: Failure): void {
+  t.dial = undefined;
+  drop(t, socket);
+  const { node } = grant;
+  if (node && failure.policy === "lost" && !t.avoid.includes(node)) t.avoid = [...t.avoid, node].slice(-AVOID_MAX);
+  if (!t.link) return retry(t, failure);
+  disarm(t, "move");
+  t.move = undefined;
+  act(t, "emit", "error", new RingdialError("move_failed", "", true, { cause: failure.error }));
+}
+
+/** What the old node has not answered is repeated here, in order, and only then the old socket is let go. */
+function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
+  const { link: old } = t;
+  const link = { ...welcome, socket, since: old?.since ?? t.now, heardAt: t.now };
+  t.link = link;
+  t.phase = "connected";
+  t.dial = t.move = t.cause = undefined;
+  t.suspect = false;
+  t.spreadMs = welcome.spreadMs;
+  t.avoid = [];
+  disarm(t, "loop", "move");
+  act(t, "arm", "alive", deadline(link));
+  flush(t);
+  if (!old) return;
+  t.old = old.socket;
+  act(t, "write", old.socket, DETACH);
+  act(t, "arm", "retire", t.config.detachMs);
+  act(t, "emit", "moved", { from: old.node, to: link.node, reason: grant.reason ?? "" });
 }

@@ -8,91 +8,69 @@
 import { RingdialError } from "../errors.js";
 import type { Ack } from "../types.js";
 import { asText, type Frame, positive } from "../wire.js";
-import type { Effect, Entry, Event, Next, State } from "./state.js";
+import type { Entry } from "./state.js";
+import { act, type Turn } from "./turn.js";
 
 /** Takes in a send, or says why not. It is written at once if there is a link. */
-export function send(state: State, event: Event & { type: "send" }): Next {
-  const { ref, text, ephemeral } = event;
-  const { config, mode } = state;
-  const fail = (code: string, message: string, retryable: boolean): Next => ({
-    state,
-    effects: [{ do: "fail", ref, error: new RingdialError(code, message, retryable) }],
-  });
-  if (mode.name === "idle") return fail("not_connected", "the client was never connected", false);
-  if (mode.name === "closed") return fail("closed", "the client is closed", false);
-  const chars = state.outbox.reduce((sum, entry) => sum + entry.text.length, text.length);
-  if (state.outbox.length >= config.outboxMessages || chars > config.outboxChars) {
-    return fail("outbox_full", `${state.outbox.length} sends wait for an answer`, true);
-  }
-  const entry: Entry = { ref, text, ephemeral, until: event.now + config.sendMs, socket: 0 };
-  const next = flush({ ...state, outbox: [...state.outbox, entry] });
-  if (state.outbox.length > 0) return next;
-  return { state: next.state, effects: [{ do: "arm", timer: "outbox", ms: config.sendMs }, ...next.effects] };
+export function send(t: Turn, ref: string, text: string, ephemeral: boolean): void {
+  const { config, outbox, phase } = t;
+  const chars = outbox.reduce((sum, entry) => sum + entry.text.length, text.length);
+  const full = outbox.length >= config.maxMessages || chars > config.maxChars;
+  const over = phase === "idle" || phase === "closed";
+  if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over));
+  if (outbox.length === 0) act(t, "arm", "outbox", config.sendMs);
+  t.outbox = [...outbox, { ref, text, ephemeral, until: t.now + config.sendMs, socket: 0 }];
+  flush(t);
 }
 
 /** Writes what the present link has not carried yet. */
-export function flush(state: State): Next {
-  if (state.mode.name !== "connected") return { state, effects: [] };
-  const { socket } = state.mode.link;
-  const effects: Effect[] = [];
+export function flush(t: Turn): void {
+  const socket = t.link?.socket;
+  if (!socket) return;
   let held = false;
-  const outbox = state.outbox.map((entry) => {
+  t.outbox = t.outbox.map((entry) => {
     if (entry.socket === socket) return entry;
-    if (entry.ephemeral && (held ||= entry.socket !== 0)) return entry;
-    effects.push({ do: "write", socket, text: entry.text });
+    if (entry.ephemeral && (held ||= entry.socket > 0)) return entry;
+    act(t, "write", socket, entry.text);
     return { ...entry, socket };
   });
-  return effects.length > 0 ? { state: { ...state, outbox }, effects } : { state, effects };
 }
 
-/** A socket is gone: what it carried waits for the next one, or fails if it must not be repeated. */
-export function orphan(state: State, socket: number): Next {
-  return remove(
-    { ...state, outbox: state.outbox.map((e) => (e.socket === socket && !e.ephemeral ? { ...e, socket: 0 } : e)) },
-    (entry) => entry.socket === socket,
-    () => new RingdialError("unconfirmed", "the connection was lost before the answer", true),
-  );
+/** Sockets are gone: what they carried waits for the next one, or fails if it must not be repeated. */
+export function orphan(t: Turn, ...sockets: number[]): void {
+  const left = (entry: Entry): boolean => sockets.includes(entry.socket);
+  remove(t, (entry) => entry.ephemeral && entry.socket > 0 && left(entry), "unconfirmed", true);
+  t.outbox = t.outbox.map((entry) => (left(entry) ? { ...entry, socket: 0 } : entry));
 }
 
 /** `ack` or `error` with a `ref`. An error counts only from the socket that carried the send last. */
-export function answered(state: State, socket: number, frame: Frame): Next {
-  const ref = String(frame["ref"]);
-  const entry = state.outbox.find((waiting) => waiting.ref === ref);
-  if (!entry || (frame.op === "error" && entry.socket !== socket)) return { state, effects: [] };
-  const { op, ref: _, ...rest } = frame;
-  const effect: Effect =
-    op === "ack" ? { do: "settle", ref, ack: rest as Ack } : { do: "fail", ref, error: complaint(frame) };
-  return { state: { ...state, outbox: state.outbox.filter((waiting) => waiting !== entry) }, effects: [effect] };
+export function answered(t: Turn, socket: number, { op, ref: echoed, ...rest }: Frame): void {
+  const ref = String(echoed);
+  const entry = t.outbox.find((waiting) => waiting.ref === ref);
+  if (!entry || (op === "error" && entry.socket !== socket)) return;
+  t.outbox = t.outbox.filter((waiting) => waiting !== entry);
+  if (op === "ack") act(t, "settle", ref, rest as Ack);
+  else act(t, "fail", ref, errorOf(rest));
 }
 
-/** The node's `error` as an error. */
-export function complaint(frame: Frame): RingdialError {
-  const retryAfterMs = positive(frame["retry_after_ms"]);
-  return new RingdialError(asText(frame["code"]) || "error", asText(frame["message"]), frame["temporary"] === true, {
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(frame["temporary"] === true && { remedy: "Send again, with the same key, after a while." }),
-  });
+/** A node's `error` as an error. */
+export function errorOf(fields: Record<string, unknown>): RingdialError {
+  const retryAfterMs = positive(fields["retry_after_ms"]);
+  return new RingdialError(asText(fields["code"]), asText(fields["message"]), fields["temporary"] === true, { retryAfterMs });
 }
 
 /** The oldest send's time is up, and perhaps that of others. */
-export function expire(state: State, now: number): Next {
-  const { state: left, effects } = remove(
-    state,
-    (entry) => entry.until <= now,
-    () => new RingdialError("send_timeout", "no answer in time", true),
-  );
-  const oldest = left.outbox[0];
-  if (!oldest) return { state: left, effects };
-  const ms = Math.min(oldest.until - now, left.config.sendMs);
-  return { state: left, effects: [...effects, { do: "arm", timer: "outbox", ms }] };
+export function expire(t: Turn): void {
+  remove(t, (entry) => entry.until <= t.now, "send_timeout", true);
+  const { config, outbox } = t;
+  if (outbox[0]) act(t, "arm", "outbox", Math.min(outbox[0].until - t.now, config.sendMs));
 }
 
-export function remove(state: State, which: (entry: Entry) => boolean, error: () => RingdialError): Next {
-  const effects: Effect[] = [];
-  const outbox = state.outbox.filter((entry) => {
-    if (!which(entry)) return true;
-    effects.push({ do: "fail", ref: entry.ref, error: error() });
-    return false;
+/** Fails those of which it is true. */
+export function remove(t: Turn, which: (entry: Entry) => boolean, code: string, retryable = false, cause?: RingdialError): void {
+  t.outbox = t.outbox.filter((entry) => {
+    const gone = which(entry);
+    if (gone) act(t, "fail", entry.ref, new RingdialError(code, "", retryable, { cause }));
+    return !gone;
   });
-  return { state: { ...state, outbox }, effects };
 }

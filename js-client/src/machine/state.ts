@@ -1,8 +1,8 @@
 /** The state machine's values: state, events, effects. See transition.ts. */
-import type { Policy } from "../codes.js";
+import type { Failure } from "../codes.js";
 import type { RingdialError } from "../errors.js";
 import type { Ack, LookupAnswer, Message, Moved, Reason, Status } from "../types.js";
-import type { Frame } from "../wire.js";
+import type { Frame, Welcome } from "../wire.js";
 
 /** Milliseconds, but for the two outbox bounds. */
 export interface Config {
@@ -14,8 +14,8 @@ export interface Config {
   readonly sendMs: number;
   readonly probeMs: number;
   readonly detachMs: number;
-  readonly outboxMessages: number;
-  readonly outboxChars: number;
+  readonly maxMessages: number;
+  readonly maxChars: number;
   /** Whether another token can be had by asking again. */
   readonly renewable: boolean;
 }
@@ -31,76 +31,56 @@ export interface Entry {
   readonly socket: number;
 }
 
-/** A socket from its opening to the node's `welcome`. */
+/** A socket from its opening to the node's `welcome`: the retry loop's, or a move's. */
 export interface Dial {
   readonly socket: number;
   readonly grant: LookupAnswer;
-  /** The session that this one takes the place of. */
-  readonly replaces: string | undefined;
   /** `hello` is written. */
   readonly greeted: boolean;
-  /** The node's last `error` without a `ref`. */
-  readonly complaint: RingdialError | undefined;
+  /** The node's `error` before it closes. */
+  readonly said?: RingdialError | undefined;
 }
 
 /** A socket after `welcome`. */
-export interface Link {
+export interface Link extends Welcome {
   readonly socket: number;
-  readonly session: string;
-  readonly user: string;
-  readonly node: string;
-  readonly heartbeatMs: number;
   /** Wall clock at which the client was last connected anew; a move does not change it. */
   readonly since: number;
   /** Wall clock of the last frame. */
   readonly heardAt: number;
-  readonly complaint: RingdialError | undefined;
+  /** The last frame, if it was an `error` without a `ref`. */
+  readonly said?: RingdialError | undefined;
 }
 
-export interface Move {
-  readonly reason: string;
-  readonly grant: LookupAnswer;
-  /** `spread`: waits for its random time. `ready`: waits until an earlier move's old socket is gone. */
-  readonly stage: "spread" | "ready" | Dial;
-}
-
-export type Step =
-  /** `firm`: the server said when, `wake` does not cut it short. */
-  | { readonly at: "waiting"; readonly until: number; readonly firm: boolean; readonly reason: Reason }
-  | { readonly at: "looking"; readonly ask: number; readonly reason: Reason }
-  | { readonly at: "dialling"; readonly dial: Dial };
-
-export interface Seeking {
-  readonly name: "seeking";
-  /** Not connected since `connect()`. */
-  readonly first: boolean;
-  readonly step: Step;
-  readonly cause: RingdialError | undefined;
-}
-
-export interface Connected {
-  readonly name: "connected";
-  readonly link: Link;
-  readonly move: Move | undefined;
-  /** The old socket of a finished move, until its `bye`; 0: none. */
-  readonly retiring: number;
-  /** The dead-line has passed or `wake` asks: the next timer without a frame in between ends the link. */
-  readonly suspect: boolean;
-}
-
-export type Mode =
-  | { readonly name: "idle" }
-  | Seeking
-  | Connected
-  | { readonly name: "closed"; readonly cause: RingdialError | undefined };
-
+/**
+ * Seeking (`connecting`, `reconnecting`) is in one of three steps: a lookup (`ask`), a socket (`dial`), or a wait
+ * (`retryAt`). Connected has a `link`, and beside it at most one more socket: `dial` or `old`.
+ */
 export interface State {
   readonly config: Config;
-  readonly mode: Mode;
+  readonly phase: Status["state"];
+  /** Number of the lookup under way; 0: none. */
+  readonly ask: number;
+  /** Why this round, or the one being waited for, is made. */
+  readonly reason: Reason;
+  /** Wall clock of the next round; 0: it is not being waited for. */
+  readonly retryAt: number;
+  /** Why the last attempt or connection ended. */
+  readonly cause?: RingdialError | undefined;
+  readonly dial?: Dial | undefined;
+  readonly link?: Link | undefined;
+  /** The old socket of a finished move, until its `bye`; 0: none. */
+  readonly old: number;
+  /** Where the node asked the client to move. While `dial` is set beside the link, the move is being made. */
+  readonly move?: LookupAnswer | undefined;
+  /** The move's random time is over: if it is not being made, it waits for the old socket of an earlier one to go. */
+  readonly due: boolean;
+  /** The dead-line has passed or `wake` asks: the next timer without a frame in between ends the link. */
+  readonly suspect: boolean;
   /** In the order of sending. */
   readonly outbox: readonly Entry[];
-  /** Nodes that could not be reached, with the wall clock until which they are avoided. */
-  readonly avoid: readonly { readonly node: string; readonly until: number }[];
+  /** Nodes that could not be reached since the last `welcome`. */
+  readonly avoid: readonly string[];
   /** In a row, without 30 s of health in between. */
   readonly failures: number;
   /** A newer token was already asked for since the last 30 s of health. */
@@ -109,8 +89,8 @@ export interface State {
   readonly baseMs: number;
   readonly maxMs: number;
   readonly spreadMs: number;
-  /** Number of the next socket or lookup. */
-  readonly next: number;
+  /** Number of the last socket or lookup. */
+  readonly count: number;
 }
 
 export type TimerName =
@@ -118,43 +98,53 @@ export type TimerName =
   | "loop"
   /** The link's dead-line. */
   | "alive"
-  /** A move's spread, then its dial. */
+  /** A move's random time, then its dial. */
   | "move"
   /** The wait for `bye`. */
   | "retire"
   /** The oldest send's time. */
   | "outbox";
 
+/** What happened: its name and its arguments. */
 export type Happening =
-  | { readonly type: "connect" | "close" | "wake" }
-  | { readonly type: "granted"; readonly ask: number; readonly grant: LookupAnswer }
-  | { readonly type: "refused"; readonly ask: number; readonly error: RingdialError; readonly policy: Policy }
-  | { readonly type: "opened"; readonly socket: number }
-  | { readonly type: "heard"; readonly socket: number; readonly frame: Frame }
-  | { readonly type: "down"; readonly socket: number; readonly code: number; readonly reason: string }
-  | { readonly type: "timer"; readonly name: TimerName }
-  | { readonly type: "send"; readonly ref: string; readonly text: string; readonly ephemeral: boolean }
-  | { readonly type: "cancel"; readonly ref: string };
+  | ["connect"]
+  | ["close"]
+  | ["wake"]
+  | ["send", ref: string, text: string, ephemeral: boolean]
+  | ["cancel", ref: string]
+  | ["granted", ask: number, grant: LookupAnswer]
+  | ["refused", ask: number, failure: Failure]
+  | ["opened", socket: number]
+  | ["heard", socket: number, frame: Frame]
+  /** Closed, or never opened. Nothing more comes from that socket. */
+  | ["down", socket: number, code: number, reason: string]
+  /** Its time is over. */
+  | ["timer", name: TimerName];
 
-/** What happened, with the wall clock and a random number in [0, 1): the machine has neither. */
-export type Event = Happening & { readonly now: number; readonly roll: number };
+/** With the wall clock and a random number in [0, 1): the machine has neither. */
+export interface Event {
+  readonly what: Happening;
+  readonly now: number;
+  readonly roll: number;
+}
 
+/** What is to be done: its name and its arguments, as the shell's actions take them. */
 export type Effect =
-  | { readonly do: "look"; readonly ask: number; readonly reason: Reason; readonly avoid: readonly string[] }
+  | ["look", ask: number, reason: Reason, avoid: readonly string[]]
   /** Give up the lookup under way, if there is one. */
-  | { readonly do: "abandon" }
-  | { readonly do: "open"; readonly socket: number; readonly url: string; readonly protocols: readonly string[] }
-  | { readonly do: "write"; readonly socket: number; readonly text: string }
+  | ["abandon"]
+  | ["open", socket: number, url: string, protocols: readonly string[]]
+  | ["write", socket: number, text: string]
   /** Close the socket and hear no more of it. */
-  | { readonly do: "drop"; readonly socket: number }
-  | { readonly do: "arm"; readonly timer: TimerName; readonly ms: number }
-  | { readonly do: "disarm"; readonly timer: TimerName }
-  | { readonly do: "settle"; readonly ref: string; readonly ack: Ack }
-  | { readonly do: "fail"; readonly ref: string; readonly error: RingdialError }
-  | { readonly do: "message"; readonly value: Message }
-  | { readonly do: "status"; readonly value: Status }
-  | { readonly do: "moved"; readonly value: Moved }
-  | { readonly do: "error"; readonly value: RingdialError };
+  | ["drop", socket: number]
+  | ["arm", timer: TimerName, ms: number]
+  | ["disarm", timer: TimerName]
+  | ["settle", ref: string, ack: Ack]
+  | ["fail", ref: string, error: RingdialError]
+  | ["emit", name: "message", value: Message]
+  | ["emit", name: "status", value: Status]
+  | ["emit", name: "moved", value: Moved]
+  | ["emit", name: "error", value: RingdialError];
 
 /** The state after an event and what is to be done, in this order. */
 export interface Next {
@@ -162,41 +152,32 @@ export interface Next {
   readonly effects: readonly Effect[];
 }
 
-const BASE_MS = 500;
-const MAX_MS = 30_000;
-const SPREAD_MS = 500;
-
 export function initial(config: Config): State {
   return {
     config,
-    mode: { name: "idle" },
+    phase: "idle",
+    ask: 0,
+    reason: "start",
+    retryAt: 0,
+    due: false,
+    old: 0,
+    suspect: false,
     outbox: [],
     avoid: [],
     failures: 0,
     refreshed: false,
-    baseMs: config.baseMs ?? BASE_MS,
-    maxMs: config.maxMs ?? MAX_MS,
-    spreadMs: SPREAD_MS,
-    next: 1,
+    baseMs: config.baseMs ?? 500,
+    maxMs: config.maxMs ?? 30_000,
+    spreadMs: 500,
+    count: 0,
   };
 }
 
-export function statusOf({ mode, failures }: State): Status {
-  switch (mode.name) {
-    case "idle":
-      return { state: "idle" };
-    case "closed":
-      return { state: "closed", ...(mode.cause && { cause: mode.cause }) };
-    case "connected": {
-      const { node, user, session, since } = mode.link;
-      return { state: "connected", node, user, session, since };
-    }
-    case "seeking":
-      return {
-        state: mode.first ? "connecting" : "reconnecting",
-        attempt: failures + 1,
-        ...(mode.step.at === "waiting" && { retryAt: mode.step.until }),
-        ...(mode.cause && { cause: mode.cause }),
-      };
+export function statusOf({ phase: state, link, failures, retryAt, cause }: State): Status {
+  if (link) {
+    const { node, user, session, since } = link;
+    return { state: "connected", node, user, session, since };
   }
+  const trying = state.endsWith("ing") && { attempt: failures + 1, ...(retryAt && { retryAt }) };
+  return { state, ...trying, ...(cause && { cause }) } as Status;
 }

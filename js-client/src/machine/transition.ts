@@ -9,48 +9,67 @@
  * What holds after every event (test/machine.random.test.ts): at most two sockets; the timer `loop` is armed exactly
  * while seeking, so there is one retry loop; after `closed` no timer, no socket, no send.
  */
-import { RingdialError } from "../errors.js";
-import { inConnection } from "./connected.js";
+import { linkDown, ofLink, ofOld, probe, release, silence, start } from "./connected.js";
+import { dialDown, greet, ofDial, overdue } from "./dial.js";
 import { expire, remove, send } from "./outbox.js";
-import { look, seeking, stop } from "./seeking.js";
-import { type Event, type Mode, type Next, type State, statusOf } from "./state.js";
+import { begin, end, granted, look, next, retry } from "./seeking.js";
+import { type Event, type Happening, type Next, type State, statusOf } from "./state.js";
+import { act, type Turn } from "./turn.js";
 
-export function transition(state: State, event: Event): Next {
-  const next = decide(state, event);
-  if (!statusChanged(state, next.state)) return next;
-  return { state: next.state, effects: [...next.effects, { do: "status", value: statusOf(next.state) }] };
+export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
+  const t: Turn = { ...before, effects: [], now, roll };
+  (handlers[name] as (t: Turn, ...args: unknown[]) => void)(t, ...args);
+  const { effects, now: _, roll: __, ...state } = t;
+  // A move is no change: the user stays connected.
+  const changed = state.phase !== before.phase || state.retryAt !== before.retryAt || state.failures !== before.failures;
+  if (changed) act(t, "emit", "status", statusOf(state));
+  return { state, effects };
 }
 
-function decide(state: State, event: Event): Next {
-  const { mode } = state;
-  switch (event.type) {
-    case "connect":
-      if (mode.name !== "idle" && mode.name !== "closed") return { state, effects: [] };
-      return look({ ...state, failures: 0, refreshed: false, avoid: [] }, event.now, "start", true);
-    case "close":
-      return mode.name === "closed" ? { state, effects: [] } : stop(state, undefined);
-    case "send":
-      return send(state, event);
-    case "cancel":
-      return remove(
-        state,
-        (entry) => entry.ref === event.ref,
-        () => new RingdialError("aborted", "the send was aborted", false),
-      );
-    default:
-      if (event.type === "timer" && event.name === "outbox") return expire(state, event.now);
-      if (mode.name === "seeking") return seeking(state, mode, event);
-      if (mode.name === "connected") return inConnection(state, mode, event);
-      return { state, effects: [] };
-  }
-}
+type Handlers = { [H in Happening as H[0]]: (t: Turn, ...args: H extends [any, ...infer A] ? A : never) => void };
 
-/** A move is no change: the user stays connected. */
-function statusChanged(before: State, after: State): boolean {
-  const [a, b]: [Mode, Mode] = [before.mode, after.mode];
-  if (a === b) return false;
-  if (a.name !== "seeking" || b.name !== "seeking") return a.name !== b.name;
-  const [from, to] = [a.step, b.step];
-  const waits = (from.at === "waiting" ? from.until : 0) !== (to.at === "waiting" ? to.until : 0);
-  return waits || before.failures !== after.failures;
-}
+/** What a lookup or socket says that is not known any more is ignored. */
+const handlers: Handlers = {
+  connect(t) {
+    if (t.phase === "idle" || t.phase === "closed") begin(t);
+  },
+  close(t) {
+    if (t.phase !== "closed") end(t);
+  },
+  /** Does not cut a wait short that the server asked for. */
+  wake(t) {
+    if (t.link) probe(t, t.link);
+    else if (t.retryAt && t.cause?.retryAfterMs === undefined) look(t, t.reason);
+  },
+  send,
+  cancel(t, ref) {
+    remove(t, (entry) => entry.ref === ref, "aborted");
+  },
+  granted(t, ask, grant) {
+    if (ask === t.ask) granted(t, grant);
+  },
+  refused(t, ask, failure) {
+    if (ask === t.ask) retry(t, failure);
+  },
+  opened(t, socket) {
+    if (socket === t.dial?.socket) greet(t, t.dial);
+  },
+  heard(t, socket, frame) {
+    if (socket === t.link?.socket) ofLink(t, t.link, frame);
+    else if (socket === t.old) ofOld(t, frame);
+    else if (socket === t.dial?.socket) ofDial(t, t.dial, frame);
+  },
+  down(t, socket, code, reason) {
+    if (socket === t.link?.socket) linkDown(t, t.link, code, reason);
+    else if (socket === t.old) release(t);
+    else if (socket === t.dial?.socket) dialDown(t, t.dial, code, reason);
+  },
+  timer(t, name) {
+    if (name === "outbox") expire(t);
+    else if (name === "loop") next(t);
+    else if (name === "retire") release(t);
+    else if (name === "alive") t.link && silence(t, t.link);
+    else if (t.dial) overdue(t, t.dial);
+    else start(t);
+  },
+};

@@ -1,126 +1,63 @@
 /** Step 1: the application's token, then the lookup. */
-import { type Policy, statusPolicy } from "../codes.js";
-import { AuthError, isAuthError, RingdialError } from "../errors.js";
-import type { ClientOptions, FetchFunction, LookupAnswer, LookupRequest, Reason, ResponseLike, Signal } from "../types.js";
+import { type Failure, statusPolicy } from "../codes.js";
+import { AuthError, RingdialError } from "../errors.js";
+import type { ClientOptions, FetchFunction, LookupAnswer, LookupRequest, Reason, Signal } from "../types.js";
 import { asText, isRecord, positive, readGrant } from "../wire.js";
 
-/** Why there is no answer, and what that asks for. */
-export class Refusal {
-  constructor(
-    readonly error: RingdialError,
-    readonly policy: Policy,
-  ) {}
-}
+/** Never rejects. */
+export type Lookup = (reason: Reason, avoid: readonly string[], signal: Signal) => Promise<LookupAnswer | Failure>;
 
-export interface Lookup {
-  /** Throws a {@link Refusal}. */
-  (reason: Reason, avoid: readonly string[], signal: Signal): Promise<LookupAnswer>;
-}
+type LookupStep = (request: LookupRequest) => Promise<LookupAnswer | Failure>;
 
-type Clock = () => number;
-
-export function lookupOf(options: ClientOptions, fetch: FetchFunction | undefined, random: () => number, now: Clock): Lookup {
-  const { lookup } = options;
-  const step = typeof lookup === "function" ? custom(lookup) : overHttp(options, urlsOf(lookup, random), fetch, now);
-  return async (reason, avoid, signal) => step({ reason, avoid, signal, token: await tokenOf(options, reason, signal) });
-}
-
-async function tokenOf({ token }: ClientOptions, reason: Reason, signal: Signal): Promise<string | undefined> {
-  if (typeof token !== "function") return token;
-  try {
-    return await token({ reason, signal });
-  } catch (error) {
-    throw refusal(error, "token_failed", "the token function failed");
-  }
-}
-
-function custom(lookup: (request: LookupRequest) => Promise<LookupAnswer>): (request: LookupRequest) => Promise<LookupAnswer> {
-  return async (request) => {
-    let answer: LookupAnswer;
+export function lookupOf(options: ClientOptions, random: () => number): Lookup {
+  const { lookup, token: source } = options;
+  const step: LookupStep = typeof lookup === "function" ? lookup : overHttp(options, random);
+  return async (reason, avoid, signal) => {
+    let code = "token_failed";
     try {
-      answer = await lookup(request);
-    } catch (error) {
-      throw refusal(error, "lookup_failed", "the lookup function failed");
+      const token = typeof source === "function" ? await source({ reason, signal }) : source;
+      code = "lookup_failed";
+      const answer = await step({ reason, token, avoid, signal });
+      if (readGrant(answer) || (isRecord(answer) && "policy" in answer)) return answer;
+      throw new Error("an answer without url and protocols");
+    } catch (cause) {
+      // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.
+      const ours = cause instanceof Error && "retryable" in cause;
+      const error = ours ? (cause as RingdialError) : new RingdialError(code, String(cause), true, { cause });
+      return { policy: error.retryable ? "lost" : "stop", error };
     }
-    return checked(answer);
   };
-}
-
-/** What a user's function threw: only an AuthError, or a RingdialError that says so, stops. */
-function refusal(error: unknown, code: string, message: string): Refusal {
-  if (isAuthError(error)) return new Refusal(error, "stop");
-  if (error instanceof RingdialError) return new Refusal(error, error.retryable ? "later" : "stop");
-  return new Refusal(new RingdialError(code, message, true, { cause: error }), "lost");
-}
-
-function checked(value: unknown): LookupAnswer {
-  const grant = readGrant(value);
-  if (grant) return grant;
-  throw new Refusal(new RingdialError("bad_lookup_answer", "the lookup's answer lacks url or protocols", true), "later");
 }
 
 /** One of several is picked at random, so that clients spread, and kept until it fails. */
-function urlsOf(lookup: string | readonly string[], random: () => number): string[] {
-  if (typeof lookup === "string") return [lookup];
-  const from = Math.floor(random() * lookup.length);
-  return [...lookup.slice(from), ...lookup.slice(0, from)];
-}
-
-function overHttp(
-  options: ClientOptions,
-  urls: string[],
-  fetch: FetchFunction | undefined,
-  now: Clock,
-): (request: LookupRequest) => Promise<LookupAnswer> {
-  const failOver = (): void => void urls.push(...urls.splice(0, 1));
+function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => number): LookupStep {
+  const urls = [lookup].flat() as string[];
+  let turn = Math.floor(random() * urls.length);
   return async ({ token, avoid, signal }) => {
-    if (!fetch) throw new Refusal(new RingdialError("no_fetch", "there is no fetch on this platform", false), "stop");
-    const headers: Record<string, string> = { accept: "application/json" };
-    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
-    let response: ResponseLike;
-    try {
-      response = await fetch(urls[0] + query(urls[0] ?? "", options, avoid), {
-        method: "GET",
-        headers,
-        signal,
-        cache: "no-store",
-      });
-    } catch (cause) {
-      failOver();
-      throw new Refusal(new RingdialError("lookup_failed", "the lookup service could not be reached", true, { cause }), "lost");
-    }
-    const body = await response.json().catch(() => undefined);
-    if (response.status === 200) return checked(body);
-    if (response.status >= 500) failOver();
-    throw refused(response, body, now());
+    const fields = [["id", id], ["service", service], ...avoid.map((node) => ["avoid", node])];
+    const query = fields.flatMap(([name, value]) => (value ? `${name}=${encodeURIComponent(value)}` : []));
+    const url = urls[turn++ % urls.length] as string;
+    const response = await (fetch ?? (globalThis as unknown as { fetch: FetchFunction }).fetch)(
+      url + (url.includes("?") ? "&" : "?") + query.join("&"),
+      { headers: token ? { authorization: `Bearer ${token}` } : {}, signal, cache: "no-store" },
+    );
+    const { status, headers } = response;
+    // What answered is kept.
+    if (status < 500) turn--;
+    const body = await response.json().catch(() => 0);
+    return status === 200 ? (body as LookupAnswer) : refused(status, isRecord(body) ? body : {}, headers.get("retry-after"));
   };
 }
 
-function query(url: string, { id, service }: ClientOptions, avoid: readonly string[]): string {
-  const fields: [string, string][] = avoid.map((node) => ["avoid", node]);
-  if (service !== undefined) fields.unshift(["service", service]);
-  if (id !== undefined) fields.unshift(["id", id]);
-  const encoded = fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&");
-  return encoded && (url.includes("?") ? "&" : "?") + encoded;
-}
-
 /** A problem document (RFC 9457) with `code`, `temporary`, `retry_after_ms`; or whatever a proxy answered. */
-function refused(response: ResponseLike, body: unknown, now: number): Refusal {
-  const { status } = response;
-  const problem = isRecord(body) ? body : {};
-  const temporary = typeof problem["temporary"] === "boolean" ? problem["temporary"] : undefined;
-  const policy = statusPolicy(status, temporary);
-  const message = asText(problem["detail"]) || asText(problem["title"]) || `the lookup service answered ${status}`;
-  if (policy === "refresh") return new Refusal(new AuthError(message), policy);
-  const retryAfterMs = positive(problem["retry_after_ms"]) ?? retryAfter(response.headers.get("retry-after"), now);
-  const code = asText(problem["code"]) || (status === 403 ? "forbidden" : "lookup_failed");
-  const details = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return new Refusal(new RingdialError(code, message, policy !== "stop", details), policy);
-}
-
-/** `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3). In milliseconds. */
-export function retryAfter(value: string | null, now: number): number | undefined {
-  if (!value) return undefined;
-  const seconds = Number(value);
-  return positive(Number.isNaN(seconds) ? Math.max(0, Date.parse(value) - now) : seconds * 1000);
+function refused(status: number, problem: Record<string, unknown>, retryAfter: string | null): Failure {
+  const policy = statusPolicy(status, problem["temporary"]);
+  const message = asText(problem["detail"]) || `the lookup service answered ${status}`;
+  // `Retry-After` in seconds; its other form, a date, is not sent by lookup services.
+  const retryAfterMs = positive(problem["retry_after_ms"]) ?? positive(retryAfter ? Number(retryAfter) * 1000 : undefined);
+  const error =
+    policy === "refresh"
+      ? new AuthError(message)
+      : new RingdialError(asText(problem["code"]) || "lookup_failed", message, policy !== "stop", { retryAfterMs });
+  return { policy, error };
 }

@@ -1,16 +1,8 @@
 /** One WebSocket, with the differences between platforms taken out. */
-import type { SocketLike, WebSocketConstructor } from "../types.js";
+import type { SocketLike } from "../types.js";
 
 /** How long a closing handshake may take: the end of `close()` waits for it. */
-const CLOSE_MS = 900;
-const ABNORMAL = 1006;
-
-export interface SocketEvents {
-  opened(): void;
-  heard(data: unknown): void;
-  /** Once, and the last event. */
-  down(code: number, reason: string): void;
-}
+const CLOSE_MS = 700;
 
 export interface Socket {
   write(text: string): void;
@@ -18,33 +10,28 @@ export interface Socket {
   drop(): Promise<void>;
 }
 
-const ignore = (): void => {};
-
-/** Throws what the constructor throws: a bad url or protocol. */
+/** `down` is called once, and last. */
 export function openSocket(
-  WebSocket: WebSocketConstructor,
-  url: string,
-  protocols: readonly string[],
-  events: SocketEvents,
+  socket: SocketLike,
+  opened: () => void,
+  heard: (data: unknown) => void,
+  down: (code: number, reason: string) => void,
 ): Socket {
-  const socket = new WebSocket(url, [...protocols]);
-  let opened = false;
-  let down = false;
-  const end = (code: number, reason: string): void => {
-    if (down) return;
-    down = true;
-    events.down(code, reason);
+  let over = false;
+  const end = (code = 1006, reason = ""): void => {
+    if (over) return;
+    over = true;
+    down(code, reason);
   };
   socket.onopen = () => {
-    opened = true;
-    events.opened();
+    // After an opening, `close` follows an error everywhere, with its code.
+    socket.onerror = () => {};
+    opened();
   };
-  socket.onmessage = (event: { data: unknown }) => events.heard(event.data);
-  socket.onclose = (event: { code?: number; reason?: string }) => end(event.code ?? ABNORMAL, event.reason ?? "");
-  // Node 22 fires no `close` after a failed opening. After an opening, `close` follows everywhere, with its code.
-  socket.onerror = () => {
-    if (!opened) end(ABNORMAL, "");
-  };
+  socket.onmessage = (event: { data: unknown }) => heard(event.data);
+  socket.onclose = (event: { code?: number; reason?: string }) => end(event.code, event.reason);
+  // Node 22 fires no `close` after a failed opening.
+  socket.onerror = () => end();
   return {
     write(text) {
       try {
@@ -53,38 +40,28 @@ export function openSocket(
         // A closing socket: its close event is on the way, and what was not acknowledged is repeated.
       }
     },
-    drop() {
-      const gone = down;
-      down = true;
-      return gone ? Promise.resolve(silence(socket)) : shut(socket);
-    },
+    drop: () => shut(socket, over),
   };
 }
 
-/** Package `ws` throws errors that nobody listens for, so a listener stays. */
-function silence(socket: SocketLike): void {
-  socket.onopen = socket.onmessage = socket.onclose = null;
-  socket.onerror = ignore;
-}
-
 /** To a silent peer Node fires no `close` for 50 s: an own timer, and `terminate` where there is one. */
-function shut(socket: SocketLike): Promise<void> {
-  silence(socket);
+function shut(socket: SocketLike & { terminate?: () => void }, over: boolean): Promise<void> {
+  // Package `ws` throws errors that nobody listens for, so a listener stays.
+  socket.onopen = socket.onmessage = socket.onerror = () => {};
   return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      silence(socket);
-      resolve();
-    };
     const timer = setTimeout(() => {
-      (socket as SocketLike & { terminate?: () => void }).terminate?.();
-      done();
+      socket.terminate?.();
+      resolve();
     }, CLOSE_MS);
-    socket.onclose = done;
+    const done = (socket.onclose = () => {
+      clearTimeout(timer);
+      resolve();
+    });
     try {
       socket.close(1000);
     } catch {
-      done();
+      over = true;
     }
+    if (over) done();
   });
 }

@@ -1,0 +1,77 @@
+/** Decisions that depend on the clock, straight through the machine. */
+import { expect, it } from "vitest";
+import { type Effect, type Happening, initial, type State } from "../src/machine/state.js";
+import { transition } from "../src/machine/transition.js";
+import { configOf } from "../src/options.js";
+
+/** Feeds events at given times and keeps the effects of the last one. */
+class Machine {
+  state: State = initial(configOf({ lookup: "x", token: () => "t" }));
+  effects: readonly Effect[] = [];
+
+  at(now: number, ...what: Happening): this {
+    const next = transition(this.state, { what, now, roll: 0.5 });
+    this.state = next.state;
+    this.effects = next.effects;
+    return this;
+  }
+
+  /** Connected at time 0 with a heartbeat of 25 s: the dead-line is 60 s. The link is socket 2. */
+  connected(): this {
+    const grant = { url: "ws://n1", protocols: ["a"], node: "n1" };
+    const welcome = { op: "welcome", session: "s", user: "u", node: "n1", heartbeat_ms: 25_000 };
+    return this.at(0, "connect").at(0, "granted", 1, grant).at(0, "opened", 2).at(0, "heard", 2, welcome);
+  }
+
+  names(): string[] {
+    return this.effects.map((effect) => effect.slice(0, 2).join(" "));
+  }
+}
+
+const PING = { op: "ping" };
+
+it("arms the dead-line at two heartbeats and 10 s", () => {
+  expect(new Machine().connected().effects).toContainEqual(["arm", "alive", 60_000]);
+});
+
+it("measures silence by the wall clock, from the last frame", () => {
+  const machine = new Machine().connected().at(20_000, "heard", 2, PING);
+  expect(machine.effects).toEqual([["write", 2, '{"op":"pong"}']]);
+  expect(machine.at(60_000, "timer", "alive").effects).toEqual([["arm", "alive", 20_000]]);
+});
+
+it("probes once the dead-line has passed, and ends the link a second later", () => {
+  const machine = new Machine().connected().at(60_000, "timer", "alive");
+  expect(machine.names()).toEqual(["write 2", "arm alive"]);
+  expect(machine.effects).toContainEqual(["arm", "alive", 1_000]);
+  machine.at(61_000, "timer", "alive");
+  expect(machine.names()).toContain("drop 2");
+  expect(machine.names()).toContain("look 3");
+  expect(machine.state).toMatchObject({ phase: "reconnecting", cause: { code: "silent" } });
+});
+
+it("keeps the link after a sleep if frames were waiting in the socket", () => {
+  const machine = new Machine().connected().at(3_600_000, "timer", "alive").at(3_600_001, "heard", 2, PING);
+  expect(machine.effects).toContainEqual(["arm", "alive", 60_000]);
+  expect(machine.at(3_660_001, "timer", "alive").state.phase).toBe("connected");
+});
+
+it("is not misled by a clock that was set back", () => {
+  const machine = new Machine().connected().at(-3_600_000, "timer", "alive");
+  expect(machine.effects).toEqual([["arm", "alive", 60_000]]);
+});
+
+it("forgets what the node said once it says something else", () => {
+  const error = { op: "error", code: "overloaded", temporary: true, retry_after_ms: 9_000 };
+  const machine = new Machine().connected().at(1, "heard", 2, error).at(2, "heard", 2, PING).at(3, "down", 2, 4103, "");
+  expect(machine.state.cause).toMatchObject({ code: "close_4103", retryAfterMs: undefined });
+});
+
+it("changes nothing of the state it was given", () => {
+  const machine = new Machine().connected().at(1, "send", "1", "{}", false);
+  const before = machine.state;
+  const copy = structuredClone({ ...before, config: undefined });
+  transition(before, { what: ["down", 2, 1006, ""], now: 5, roll: 0.5 });
+  transition(before, { what: ["heard", 2, { op: "ack", ref: "1" }], now: 5, roll: 0.5 });
+  expect({ ...before, config: undefined }).toEqual(copy);
+});
