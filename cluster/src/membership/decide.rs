@@ -120,3 +120,6 @@ fn is_somebodys(error: &RecordError, bytes: &[u8]) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

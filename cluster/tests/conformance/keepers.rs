@@ -193,3 +193,43 @@ pub async fn peers_pass_views_on(world: &dyn World) {
     sleep(world.lease()).await;
     assert_eq!((b.ring().version().term, b.keeper.status().counts.putbacks), (1, 0), "an offer is no loss");
 }
+
+pub async fn an_offer_that_overtakes_the_store_is_no_loss(world: &dyn World) {
+    let a = Process::node(world, "a").await;
+    let frail = Frail::new(world.store(SERVICE));
+    let observer = Process::start(frail.clone(), config(Role::Observer)).await.unwrap();
+    observer.sees(&["a"]).await;
+    // The store has answered with the ring of now, and the answer is late.
+    frail.hold(true);
+    until("an answer under way", || frail.held_back() == 1, || frail.held_back().to_string()).await;
+    let b = Process::node(world, "b").await;
+    assert_eq!(observer.keeper.offer(&b.keeper.sealed().unwrap()).unwrap(), Offered::Adopted);
+    frail.hold(false);
+    sleep(world.lease()).await;
+    for process in [&observer, &a, &b] {
+        assert_eq!((process.ids(), process.ring().version().term), (vec!["a".to_owned(), "b".to_owned()], 1));
+        assert_eq!(process.keeper.status().counts.putbacks, 0);
+    }
+}
+
+pub async fn a_registration_whose_answer_was_lost_is_not_made_twice(world: &dyn World) {
+    let frail = Frail::new(world.store(SERVICE));
+    let observer = Process::observer(world).await;
+    let a = Process::start(frail.clone(), config(Role::Member(spec("a")))).await.unwrap();
+    observer.sees(&["a"]).await;
+    frail.cut(true);
+    observer.sees(&[]).await;
+    // Registers again; every answer but the swap's comes through, then the connection breaks.
+    frail.lose_next_swap_answer();
+    frail.cut(false);
+    observer.sees(&["a"]).await;
+    let registered = || a.generation().is_some() && a.generation() == member_generation(&observer);
+    until("a to know its generation", registered, || format!("{:?}", a.generation())).await;
+    sleep(world.lease()).await;
+    assert_eq!(observer.ring().version().number, 3, "joined, reaped, joined");
+    assert!(a.keeper.failure().borrow().is_none(), "its own registration is no replacement");
+}
+
+fn member_generation(process: &Process) -> Option<u64> {
+    process.ring().member("a").map(|member| member.generation)
+}

@@ -66,6 +66,8 @@ macro_rules! conformance {
             a_paused_member_registers_again
             a_lost_notice_is_made_up_by_the_poll
             peers_pass_views_on
+            an_offer_that_overtakes_the_store_is_no_loss
+            a_registration_whose_answer_was_lost_is_not_made_twice
         );
         $crate::conformance!(@tests $run, losses:
             a_flush_loses_nobody

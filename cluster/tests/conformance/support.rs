@@ -1,7 +1,7 @@
 //! What the scenarios are written with: keepers as processes, stores that fail one process, and waiting with a deadline.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -161,24 +161,53 @@ pub async fn live_until(
     }
 }
 
-/// A store as one process sees it: it can be cut off, and be deaf to notices.
+/// A store as one process sees it: it can be cut off, be deaf to notices, and have its answers held back on the way.
 pub struct Frail {
     inner: Arc<dyn MembershipStore>,
     cut: AtomicBool,
+    lose_swap_answer: AtomicBool,
+    held_back: AtomicUsize,
+    hold: watch::Sender<bool>,
     silence: Option<watch::Sender<u64>>,
 }
 
 impl Frail {
     pub fn new(inner: Arc<dyn MembershipStore>) -> Arc<Self> {
-        Arc::new(Self { inner, cut: AtomicBool::new(false), silence: None })
+        Arc::new(Self::with(inner, None))
     }
 
     pub fn deaf(inner: Arc<dyn MembershipStore>) -> Arc<Self> {
-        Arc::new(Self { inner, cut: AtomicBool::new(false), silence: Some(watch::Sender::new(0)) })
+        Arc::new(Self::with(inner, Some(watch::Sender::new(0))))
+    }
+
+    fn with(inner: Arc<dyn MembershipStore>, silence: Option<watch::Sender<u64>>) -> Self {
+        Self {
+            inner,
+            cut: AtomicBool::new(false),
+            lose_swap_answer: AtomicBool::new(false),
+            held_back: AtomicUsize::new(0),
+            hold: watch::Sender::new(false),
+            silence,
+        }
     }
 
     pub fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// The next swap is carried out, and its answer lost.
+    pub fn lose_next_swap_answer(&self) {
+        self.lose_swap_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on answers are held back, or go through.
+    pub fn hold(&self, hold: bool) {
+        self.hold.send_replace(hold);
+    }
+
+    /// How many answers were given and are held back.
+    pub fn held_back(&self) -> usize {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     fn reach(&self) -> Result<&dyn MembershipStore, StoreError> {
@@ -186,6 +215,13 @@ impl Frail {
             false => Ok(&*self.inner),
             true => Err(StoreError::Unreachable { address: "test".into(), cause: "cut off".into() }),
         }
+    }
+
+    async fn pass<T>(&self, answer: T) -> T {
+        self.held_back.fetch_add(1, Ordering::Relaxed);
+        self.hold.subscribe().wait_for(|hold| !hold).await.unwrap();
+        self.held_back.fetch_sub(1, Ordering::Relaxed);
+        answer
     }
 }
 
@@ -201,19 +237,19 @@ impl MembershipStore for Frail {
         self.inner.absence_may_be_loss()
     }
     async fn read(&self) -> Result<Stored, StoreError> {
-        self.reach()?.read().await
+        self.pass(self.reach()?.read().await).await
     }
     async fn poll(&self) -> Result<Pulse, StoreError> {
-        self.reach()?.poll().await
+        self.pass(self.reach()?.poll().await).await
     }
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
-        self.reach()?.renew(holder).await
+        self.pass(self.reach()?.renew(holder).await).await
     }
     async fn next_generation(&self, above: u64) -> Result<u64, StoreError> {
-        self.reach()?.next_generation(above).await
+        self.pass(self.reach()?.next_generation(above).await).await
     }
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError> {
-        self.reach()?.lapsed(line, members).await
+        self.pass(self.reach()?.lapsed(line, members).await).await
     }
     async fn swap(
         &self,
@@ -221,7 +257,11 @@ impl MembershipStore for Frail {
         record: &Bytes,
         leases: LeaseChange<'_>,
     ) -> Result<Swapped, StoreError> {
-        self.reach()?.swap(expected, record, leases).await
+        let swapped = self.reach()?.swap(expected, record, leases).await;
+        match self.lose_swap_answer.swap(false, Ordering::Relaxed) {
+            false => self.pass(swapped).await,
+            true => Err(StoreError::TimedOut { address: "test".into(), after_ms: 1 }),
+        }
     }
     fn notices(&self) -> watch::Receiver<u64> {
         self.silence.as_ref().map_or_else(|| self.inner.notices(), watch::Sender::subscribe)
