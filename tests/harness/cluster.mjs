@@ -23,6 +23,7 @@ import { until } from './until.mjs';
  * @property {'redis' | 'embedded'} [store]
  * @property {string[]} [services]
  * @property {{ node?: string[], lookup?: string[] }} [flags] for every node, for every lookup service
+ * @property {number} [lease_ms] a first ring is made after two leases without one; 3000 is the programs' own default
  * @property {boolean} [inOrder] nodes start one after the other, so that the order of joining is known
  * @property {Redis} [redis] somebody else's, which this cluster does not stop
  * @property {{ cert: string, key: string, ca: string }} [tls] files, and the CA's certificate as PEM
@@ -55,7 +56,7 @@ export class Cluster {
 
   /** @param {ClusterOptions} options */
   constructor(options) {
-    this.options = { nodes: 3, lookups: 1, store: 'redis', services: ['default'], flags: {}, ...options };
+    this.options = { nodes: 3, lookups: 1, store: 'redis', services: ['default'], flags: {}, lease_ms: 1500, ...options };
     this.secret = registerSecret('the cluster secret', randomBytes(24).toString('hex'));
     this.jwtSecret = registerSecret("the application's secret", randomBytes(24).toString('hex'));
     this.ca = options.tls?.ca;
@@ -114,7 +115,7 @@ export class Cluster {
 
   /** The environment in which every process of this cluster runs. @returns {Record<string, string>} */
   get environment() {
-    return { RINGDIAL_SECRET: this.secret, RINGDIAL_REDIS: this.redis?.url ?? '' };
+    return { RINGDIAL_SECRET: this.secret, RINGDIAL_REDIS: this.redis?.url ?? '', RINGDIAL_LEASE_MS: String(this.options.lease_ms) };
   }
 
   /** Waits until every lookup service answers with exactly these nodes. @param {string[]} ids */

@@ -9,7 +9,7 @@ const SLOW_CONSUMER = 4101;
 const HEARTBEAT_LOST = 4102;
 
 test('a client that answers no ping is closed with 4102, one that does stays', { within_ms: 60_000 }, async (t) => {
-  const ring = await cluster({ nodes: 1, flags: { node: ['--heartbeat-ms', '500'] } });
+  const ring = await cluster({ nodes: 1, flags: { node: ['--heartbeat', '500ms'] } });
   t.after(() => ring.stop());
   const alive = await ring.connect('alive');
   assert.equal(alive.welcome?.heartbeat_ms, 500);

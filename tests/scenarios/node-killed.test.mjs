@@ -6,7 +6,7 @@ import { test } from '../harness/test.mjs';
 import { until } from '../harness/until.mjs';
 
 test('the users of a killed node are back on other nodes and reachable', { within_ms: 90_000 }, async (t) => {
-  const ring = await cluster({ nodes: 3, lookups: 2 });
+  const ring = await cluster({ nodes: 3, lookups: 2, lease_ms: 3000 });
   t.after(() => ring.stop());
   const crowd = await new Crowd(ring).join(names(90));
   const before = await ring.ring();

@@ -33,7 +33,7 @@ async function assertPutBack(ring, before) {
 
 /** @param {import('node:test').TestContext} t */
 async function settledCluster(t) {
-  const ring = await cluster({ nodes: 3, lookups: 2 });
+  const ring = await cluster({ nodes: 3, lookups: 2, lease_ms: 3000 });
   t.after(() => ring.stop());
   const crowd = await new Crowd(ring).join(names(30));
   await crowd.everyoneToEveryNode(2, 1);

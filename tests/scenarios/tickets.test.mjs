@@ -126,7 +126,7 @@ describe('a ticket is refused', () => {
 });
 
 test('a ticket expires', { within_ms: 60_000 }, async () => {
-  const short = await cluster({ nodes: 1, flags: { lookup: ['--ticket-ttl-ms', '1000'] } });
+  const short = await cluster({ nodes: 1, flags: { lookup: ['--ticket-life-s', '1'] } });
   const grant = await short.lookup('alice');
   const { exp } = claimsOf(grant.ticket);
   const { until } = await import('../harness/until.mjs');
