@@ -12,7 +12,7 @@ use cluster::wire::node::Limits;
 use edge::admin::Reason;
 use edge::counts::Counts;
 use edge::listen::Listener;
-use edge::peer::{LinkCounts, LinkSettings, PeerConfig, PeerLinks, PeerListener, PeerTarget};
+use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener, PeerTarget};
 use edge::serve::{Http, Options, serve};
 use edge::tls::{ClientTls, Tls, TlsError};
 use prometheus_client::registry::Registry;
@@ -109,15 +109,8 @@ pub async fn run(
     let node = Arc::new(Node::new(core, Arc::clone(&keeper), settings, tickets));
 
     let (name, names) = watch::channel(me);
-    let peering = PeerConfig {
-        me: names,
-        tokens: Arc::new(PeerTokens::new(secrets.peer_keys(), &config.service)),
-        events: node.clone(),
-        ring: node.clone(),
-        settings: LinkSettings::default(),
-        counts: LinkCounts::default(),
-        shutdown: ending.clone(),
-    };
+    let tokens = Arc::new(PeerTokens::new(secrets.peer_keys(), &config.service));
+    let peering = PeerConfig::new(names, tokens, node.clone(), node.clone(), ending.clone());
     let listener = PeerListener::new(peering.clone());
     let servers = TaskTracker::new();
     let clients = Options { limits: config.public.limits.clone(), ..Options::http1() };

@@ -1,1 +1,6 @@
-//! Tests of the core.
+//! The core in a small world: several of them, links that carry frames when told to, sessions that remember.
+
+mod handover;
+mod messages;
+mod sessions;
+mod world;

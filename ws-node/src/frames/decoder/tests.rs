@@ -140,7 +140,7 @@ fn a_reader_can_be_stopped_and_an_idle_one_holds_nothing() {
 
     let mut decoder = Decoder::new(1_000);
     for byte in &mut frame(0x81, &[b'x'; 900]) {
-        decoder.feed(std::slice::from_mut(byte), |_| ControlFlow::Continue(())).unwrap();
+        let _ = decoder.feed(std::slice::from_mut(byte), |_| ControlFlow::Continue(())).unwrap();
     }
     assert_eq!(decoder.held_bytes(), 0);
 }
