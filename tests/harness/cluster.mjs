@@ -24,6 +24,7 @@ import { until } from './until.mjs';
  * @property {string[]} [services]
  * @property {{ node?: string[], lookup?: string[] }} [flags] for every node, for every lookup service
  * @property {number} [lease_ms] a first ring is made after two leases without one; 3000 is the programs' own default
+ * @property {string} [log_level]
  * @property {boolean} [inOrder] nodes start one after the other, so that the order of joining is known
  * @property {Redis} [redis] somebody else's, which this cluster does not stop
  * @property {{ cert: string, key: string, ca: string }} [tls] files, and the CA's certificate as PEM
@@ -56,7 +57,7 @@ export class Cluster {
 
   /** @param {ClusterOptions} options */
   constructor(options) {
-    this.options = { nodes: 3, lookups: 1, store: 'redis', services: ['default'], flags: {}, lease_ms: 1500, ...options };
+    this.options = { nodes: 3, lookups: 1, store: 'redis', services: ['default'], flags: {}, lease_ms: 1500, log_level: 'info', ...options };
     this.secret = registerSecret('the cluster secret', randomBytes(24).toString('hex'));
     this.jwtSecret = registerSecret("the application's secret", randomBytes(24).toString('hex'));
     this.ca = options.tls?.ca;
@@ -115,7 +116,7 @@ export class Cluster {
 
   /** The environment in which every process of this cluster runs. @returns {Record<string, string>} */
   get environment() {
-    return { RINGDIAL_SECRET: this.secret, RINGDIAL_REDIS: this.redis?.url ?? '', RINGDIAL_LEASE_MS: String(this.options.lease_ms) };
+    return { RINGDIAL_SECRET: this.secret, RINGDIAL_REDIS: this.redis?.url ?? '', RINGDIAL_LEASE_MS: String(this.options.lease_ms), RINGDIAL_LOG_LEVEL: this.options.log_level };
   }
 
   /** Waits until every lookup service answers with exactly these nodes. @param {string[]} ids */

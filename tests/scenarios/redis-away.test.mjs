@@ -86,4 +86,6 @@ test('rubbish in Redis is not believed', { within_ms: 90_000 }, async (t) => {
   assert.ok(!text.includes('127.0.0.1:1/'), text);
   assert.deepEqual((await ring.ring()).nodes.map((node) => node.id).sort(), before.nodes.map((node) => node.id).sort());
   assert.deepEqual(crowd.closed(), []);
+  await ring.startNode({ id: 'n4' });
+  await ring.untilSeen(['n1', 'n2', 'n3', 'n4']);
 });
