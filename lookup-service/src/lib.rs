@@ -24,4 +24,4 @@ pub use self::http::{Origins, StaticPage};
 pub use self::process::process;
 pub use self::refusal::Refusal;
 pub use self::request::{AVOID_MAX, BODY_BYTES_MAX, DEFAULT_SERVICE, LookupRequest};
-pub use self::run::{Config, RunError, Sockets, run};
+pub use self::run::{Config, LookupService, RunError, Sockets, run};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cluster::membership::{KeeperError, MembershipStore, RecordKeys};
 use cluster::secret::Secrets;
 use cluster::tokens::Tickets;
+use edge::admin::Reason;
 use edge::counts::Counts;
 use edge::limits::Limits;
 use edge::listen::Listener;
@@ -13,6 +14,7 @@ use edge::ready::Ready;
 use edge::serve::{Http, Options};
 use edge::tls::Tls;
 use edge::{admin, serve};
+use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +67,14 @@ pub enum RunError {
     },
 }
 
+/// A lookup service that does not listen yet. A host process puts it beside its other parts; [`run`] is a process of it
+/// alone.
+pub struct LookupService {
+    app: Arc<App>,
+    config: Config,
+    counts: Counts,
+}
+
 /// Serves until `shutdown`, then lets requests under way finish. Each of `stores` is a service answered for.
 ///
 /// The public port answers at once, with `ring_not_read` until the store has been read. Then, once the rings of all
@@ -78,48 +88,105 @@ pub async fn run(
     stores: Vec<Arc<dyn MembershipStore>>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
-    let stop = shutdown.child_token();
-    let _stops_if_dropped = stop.clone().drop_guard();
-    if matches!(config.callers, Callers::Anyone) {
-        tracing::warn!(
-            "--insecure-ids: INSECURE, ids are taken without tokens and everybody can be anybody; never in production"
-        );
-    }
-    let keys = config.secrets.record_keys();
-    let app = Arc::new(App {
-        services: stores.into_iter().map(Service::new).collect(),
-        callers: config.callers,
-        tickets: Tickets::new(config.secrets.ticket_keys()),
-        ticket_life_s: config.ticket_life_s,
-        metrics: Metrics::new(),
-    });
-    let ready = ready_line(&app, &sockets, config.tls.is_some());
-    let counts = Counts::default();
-    let options = Options { http: Http::OneAndTwo, limits: config.limits, counts: counts.clone() };
-    let service = http::service(app.clone(), &config.origins, config.pages);
+    let lookups = LookupService::new(config, stores);
+    let ready = lookups.ready_line(&sockets);
+    let mut registry = admin::registry("lookup-service");
+    lookups.register(&mut registry);
+    let readiness = lookups.readiness();
     let admin_stop = CancellationToken::new();
-    let serving = async {
-        let fresh = config.tls.clone().map(|tls| tls.keep_fresh(stop.clone()));
-        tokio::join!(serve::serve(sockets.public, config.tls, service, options, stop.clone()), async {
-            if let Some(fresh) = fresh {
-                fresh.await
-            }
-        },);
-        admin_stop.cancel();
-    };
-    let beginning = async {
-        let begun = follow(&app, &keys, config.store_wait, &stop).await;
-        match &begun {
-            Ok(()) if stop.is_cancelled() => {}
-            Ok(()) => announce(&ready),
-            Err(_) => stop.cancel(),
+    let administration = async {
+        if let Some(listener) = sockets.admin {
+            admin::serve(listener, registry, readiness, admin_stop.clone()).await;
         }
-        begun
     };
-    let administration = administer(sockets.admin, &app, &counts, &admin_stop);
-    let ((), begun, ()) = tokio::join!(serving, beginning, administration);
-    // A start that was interrupted is no failure.
-    if shutdown.is_cancelled() { Ok(()) } else { begun }
+    let serving = async {
+        let outcome = lookups.serve(sockets.public, shutdown, || announce(&ready)).await;
+        admin_stop.cancel();
+        outcome
+    };
+    let (outcome, ()) = tokio::join!(serving, administration);
+    outcome
+}
+
+// === impl LookupService ===
+
+impl LookupService {
+    /// Nothing happens before [`LookupService::serve`]. Each of `stores` is a service answered for.
+    pub fn new(config: Config, stores: Vec<Arc<dyn MembershipStore>>) -> Self {
+        let app = Arc::new(App {
+            services: stores.into_iter().map(Service::new).collect(),
+            callers: config.callers.clone(),
+            tickets: Tickets::new(config.secrets.ticket_keys()),
+            ticket_life_s: config.ticket_life_s,
+            metrics: Metrics::new(),
+        });
+        Self { app, config, counts: Counts::default() }
+    }
+
+    /// Adds its figures to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        self.counts.register(registry, "public");
+        self.app.metrics.register(registry);
+        metrics::register_rings(registry, self.app.clone());
+    }
+
+    /// Why it should get no lookups, for `/readyz`.
+    pub fn readiness(&self) -> impl Fn() -> Vec<Reason> + Send + Sync + use<> {
+        let app = self.app.clone();
+        move || app.reasons()
+    }
+
+    /// As [`run`], but without an admin listener; `ready` is called where `run` prints the ready line.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub async fn serve(
+        self,
+        listener: Listener,
+        shutdown: CancellationToken,
+        ready: impl FnOnce(),
+    ) -> Result<(), RunError> {
+        let Self { app, config, counts } = self;
+        let stop = shutdown.child_token();
+        let _stops_if_dropped = stop.clone().drop_guard();
+        if matches!(config.callers, Callers::Anyone) {
+            tracing::warn!(
+                "INSECURE: ids are taken without tokens (--insecure-ids) and everybody can be anybody; never in production"
+            );
+        }
+        let options = Options { http: Http::OneAndTwo, limits: config.limits, counts };
+        let service = http::service(app.clone(), &config.origins, config.pages);
+        let fresh = config.tls.clone().map(|tls| tls.keep_fresh(stop.clone()));
+        let freshening = async {
+            if let Some(fresh) = fresh {
+                fresh.await;
+            }
+        };
+        let serving = serve::serve(listener, config.tls, service, options, stop.clone());
+        let keys = config.secrets.record_keys();
+        let beginning = async {
+            let begun = follow(&app, &keys, config.store_wait, &stop).await;
+            match &begun {
+                Ok(()) if stop.is_cancelled() => {}
+                Ok(()) => ready(),
+                Err(_) => stop.cancel(),
+            }
+            begun
+        };
+        let ((), (), begun) = tokio::join!(serving, freshening, beginning);
+        // A start that was interrupted is no failure.
+        if shutdown.is_cancelled() { Ok(()) } else { begun }
+    }
+
+    fn ready_line(&self, sockets: &Sockets) -> Ready {
+        let scheme = if self.config.tls.is_some() { "https" } else { "http" };
+        let mut ready = Ready::new("lookup-service");
+        ready.url = Some(format!("{scheme}://{}", sockets.public.address()));
+        ready.admin = sockets.admin.as_ref().map(Listener::address);
+        let names: Vec<&str> = self.app.services.iter().map(Service::name).collect();
+        ready.more.insert("services", names.into());
+        ready
+    }
 }
 
 /// Reads the ring of every service; each is followed until `stop`.
@@ -143,26 +210,6 @@ async fn follow(
         started.unwrap_or(Ok(()))?;
     }
     Ok(())
-}
-
-async fn administer(listener: Option<Listener>, app: &Arc<App>, counts: &Counts, stop: &CancellationToken) {
-    let Some(listener) = listener else { return };
-    let mut registry = admin::registry("lookup-service");
-    counts.register(&mut registry, "public");
-    app.metrics.register(&mut registry);
-    metrics::register_rings(&mut registry, app.clone());
-    let asked = app.clone();
-    admin::serve(listener, registry, move || asked.reasons(), stop.clone()).await;
-}
-
-fn ready_line(app: &App, sockets: &Sockets, tls: bool) -> Ready {
-    let scheme = if tls { "https" } else { "http" };
-    let mut ready = Ready::new("lookup-service");
-    ready.url = Some(format!("{scheme}://{}", sockets.public.address()));
-    ready.admin = sockets.admin.as_ref().map(Listener::address);
-    let names: Vec<&str> = app.services.iter().map(Service::name).collect();
-    ready.more.insert("services", names.into());
-    ready
 }
 
 fn announce(ready: &Ready) {

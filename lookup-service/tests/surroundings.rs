@@ -87,11 +87,13 @@ async fn a_host_may_add_pages() {
         path: "/",
         content_type: "text/html; charset=utf-8",
         body: Bytes::from_static(b"<p>hello"),
+        policy: Some("default-src 'none'".parse().unwrap()),
     };
     let lookup = Lookup::start(Config { pages: vec![page], ..config() }, &["default"]).await;
     let shown = lookup.get("/").send().await;
     assert_eq!((shown.status.as_u16(), shown.text()), (200, "<p>hello"));
     assert_eq!(shown.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(shown.header("content-security-policy"), "default-src 'none'");
     let posted = lookup.ask("POST", "/").send().await;
     posted.problem(405, "method_not_allowed");
     lookup.get("/other").send().await.problem(404, "not_found");

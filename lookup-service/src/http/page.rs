@@ -1,7 +1,7 @@
 //! Static pages that a host process adds, and the answer where there is nothing.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use warp::Filter;
 
@@ -17,6 +17,8 @@ pub struct StaticPage {
     pub content_type: &'static str,
     /// Its content.
     pub body: Bytes,
+    /// Its `Content-Security-Policy`.
+    pub policy: Option<HeaderValue>,
 }
 
 /// Takes everything: to be the last route. (`path::full` panics on `CONNECT`, which the accept loop never lets in.)
@@ -37,5 +39,9 @@ fn shown(page: &StaticPage) -> Answer {
     let mut answer = answer::bytes(page.content_type, page.body.clone());
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Some(policy) = &page.policy {
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy.clone());
+    }
     answer
 }
