@@ -75,3 +75,12 @@ it("changes nothing of the state it was given", () => {
   transition(before, { what: ["heard", 2, { op: "ack", ref: "1" }], now: 5, roll: 0.5 });
   expect({ ...before, config: undefined }).toEqual(copy);
 });
+
+it("makes one move at a time: another `moved` meanwhile changes nothing", () => {
+  const moved = { op: "moved", node: "n2", url: "ws://n2", protocols: ["a"], spread_ms: 1_000, reason: "ring" };
+  const machine = new Machine().connected().at(1, "heard", 2, moved);
+  expect(machine.effects).toEqual([["arm", "move", 500]]);
+  expect(machine.at(501, "timer", "move").names()).toEqual(["open 3", "arm move"]);
+  expect(machine.at(502, "heard", 2, { ...moved, node: "n3" }).effects).toEqual([]);
+  expect(machine.state).toMatchObject({ move: { node: "n2" }, dial: { socket: 3 } });
+});
