@@ -11,7 +11,7 @@ export class Checker {
   #sent = new Map();
   /** @type {Map<string, number>} "from>to" -> the last number given out */
   #last = new Map();
-  /** @type {Map<string, { user: string, got: Map<string, number>, newest: Map<string, number> }>} */
+  /** @type {Map<string, { user: string, got: Map<string, number>, newest: Map<string, number>, retired: boolean }>} */
   #receivers = new Map();
   /** @type {Finding[]} */
   #wrong = [];
@@ -36,7 +36,7 @@ export class Checker {
   /** A session that is to get every message to its user from now on. @param {string} name unique @param {string} user */
   addReceiver(name, user) {
     if (this.#receivers.has(name)) throw new Error(`receiver ${name} is there already`);
-    this.#receivers.set(name, { user, got: new Map(), newest: new Map() });
+    this.#receivers.set(name, { user, got: new Map(), newest: new Map(), retired: false });
   }
 
   /** What arrived at a receiver. @param {string} name @param {{ from?: unknown, topic?: unknown, data?: any }} frame the `message` frame */
@@ -58,13 +58,19 @@ export class Checker {
     receiver.newest.set(sent.from, sent.seq);
   }
 
+  /** A receiver that is gone: what has not reached it by now never will, and that is no loss. @param {string} name */
+  retire(name) {
+    const receiver = this.#receivers.get(name);
+    if (receiver) receiver.retired = true;
+  }
+
   /** Messages that were acknowledged and have not reached a receiver of theirs. @returns {Finding[]} */
   missing() {
     const findings = [];
     for (const sent of this.#sent.values()) {
       if (!sent.acknowledged) continue;
-      for (const [receiver, { user, got }] of this.#receivers) {
-        if (user === sent.to && !got.has(keyOf(sent))) findings.push({ kind: /** @type {const} */ ('lost'), receiver, detail: keyOf(sent) });
+      for (const [receiver, { user, got, retired }] of this.#receivers) {
+        if (user === sent.to && !retired && !got.has(keyOf(sent))) findings.push({ kind: /** @type {const} */ ('lost'), receiver, detail: keyOf(sent) });
       }
     }
     return findings;

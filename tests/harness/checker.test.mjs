@@ -61,3 +61,13 @@ test('an unacknowledged message may be lost, but not duplicated', () => {
   checker.deliver('bob/1', { from: 'ann', topic: 'u:bob', data: payload });
   assert.throws(() => checker.assertClean(), /1 duplicate \(of 1 sent, 2 received\)/);
 });
+
+test('a retired receiver misses nothing, but what it got twice stays a fault', () => {
+  const checker = new Checker();
+  checker.addReceiver('bob/1', 'bob');
+  const [first, second] = [checker.message('ann', 'bob'), checker.message('ann', 'bob')];
+  for (const payload of [first, first]) checker.deliver('bob/1', { from: 'ann', topic: 'u:bob', data: payload });
+  checker.retire('bob/1');
+  checker.acknowledged(second);
+  assert.deepEqual(checker.findings().map(({ kind }) => kind), ['duplicate']);
+});

@@ -13,6 +13,8 @@ export class Crowd {
   /** @type {Map<string, Session>} the session that each user sends with */
   sessions = new Map();
   #receivers = 0;
+  /** @type {Map<Session, string>} */
+  #names = new Map();
 
   /** @param {Cluster} cluster */
   constructor(cluster) {
@@ -32,8 +34,15 @@ export class Crowd {
     const onMessage = (/** @type {any} */ frame) => this.checker.deliver(name, frame);
     const session = await this.cluster.connect(user, { by, ...options, onMessage });
     this.checker.addReceiver(name, user);
+    this.#names.set(session, name);
     this.sessions.set(user, session);
     return session;
+  }
+
+  /** The session of a user has ended, as the scenario wants it: what it has not got is no loss. @param {string} user */
+  retire(user) {
+    const session = this.sessions.get(user);
+    if (session) this.checker.retire(this.#names.get(session) ?? '');
   }
 
   /** A message that has to arrive: sent, acknowledged, from then on awaited. @param {string} from @param {string} to */
