@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Links between nodes", flags: &shared::PEERING },
         Group { title: "Store", flags: &shared::STORE },
         Group { title: "Secrets", flags: &shared::SECRETS },
-        Group { title: "Limits", flags: LIMITS },
+        Group { title: "Limits", flags: &LIMITS },
         Group { title: "Operation", flags: &shared::OPERATIONS },
     ],
 };
@@ -45,7 +45,8 @@ static NODE: &[Flag] = &[
 
 static PORTS: [Flag; 1] = [shared::listen("127.0.0.1:0", "Where clients connect.")];
 
-static LIMITS: &[Flag] = &[
+/// What sessions may do; read by [`session_limits`]. A process that embeds nodes takes the same flags.
+pub const LIMITS: [Flag; 7] = [
     Flag::value("message-bytes", "BYTES", "Size of a client's message.").default("65536"),
     Flag::value("outbound-bytes", "BYTES", "What may wait for one slow client.").default("1048576"),
     Flag::value("sessions-per-user", "COUNT", "Connections of one user here; one more ends the oldest.")
@@ -133,23 +134,8 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
     (config, Surroundings { operations, store })
 }
 
-// === impl SessionLimits ===
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            message_bytes: limits::MESSAGE_BYTES_MAX,
-            outbound_bytes: limits::OUTBOUND_BYTES_MAX,
-            sessions_per_user: limits::SESSIONS_PER_USER_MAX,
-            sends_per_second: limits::SENDS_PER_SECOND,
-            sends_burst: limits::SENDS_BURST,
-            heartbeat: Duration::from_secs(25),
-            hello_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-fn session_limits(settings: &mut Settings) -> SessionLimits {
+/// Reads [`LIMITS`].
+pub fn session_limits(settings: &mut Settings) -> SessionLimits {
     let times = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let limits = SessionLimits {
         message_bytes: number(settings, "message-bytes", 128..=16 * 1024 * 1024),
@@ -166,6 +152,22 @@ fn session_limits(settings: &mut Settings) -> SessionLimits {
         settings.mistake("outbound-bytes", what, "make it at least 2048 more than --message-bytes");
     }
     limits
+}
+
+// === impl SessionLimits ===
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            message_bytes: limits::MESSAGE_BYTES_MAX,
+            outbound_bytes: limits::OUTBOUND_BYTES_MAX,
+            sessions_per_user: limits::SESSIONS_PER_USER_MAX,
+            sends_per_second: limits::SENDS_PER_SECOND,
+            sends_burst: limits::SENDS_BURST,
+            heartbeat: Duration::from_secs(25),
+            hello_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 fn number<T: TryFrom<u64> + Default>(settings: &mut Settings, name: &str, range: RangeInclusive<u64>) -> T {

@@ -11,5 +11,5 @@ mod net;
 mod node;
 mod run;
 
-pub use config::{COMMAND, NodeConfig, SessionLimits, Surroundings, read};
+pub use config::{COMMAND, LIMITS, NodeConfig, SessionLimits, Surroundings, read, session_limits};
 pub use run::{RunError, Running, Sockets, run};

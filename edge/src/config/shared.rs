@@ -52,8 +52,16 @@ pub const OPERATIONS: [Flag; 3] = [
 pub const STORE: [Flag; 3] = [
     Flag::value("redis", "URL", "redis:// or rediss:// address; several, separated by commas, for a Redis Cluster; redis+sentinel:// for Sentinel.").secret(),
     Flag::value("redis-wait", "TIME", "How long to wait for Redis at start.").default("30s"),
-    Flag::value("lease-ms", "MS", "A node's lease: after this time without a renewal it counts as dead. The same in every process.").default("3000"),
+    LEASE,
 ];
+
+/// How long a node may be silent; read by [`lease`].
+pub const LEASE: Flag = Flag::value(
+    "lease-ms",
+    "MS",
+    "A node's lease: after this time without a renewal it counts as dead. The same in every process.",
+)
+.default("3000");
 
 /// The cluster secret; read by [`secrets`].
 pub const SECRETS: [Flag; 4] = [
@@ -159,8 +167,12 @@ pub fn operations(settings: &mut Settings) -> Operations {
 pub fn store(settings: &mut Settings) -> Store {
     let redis = settings.required("redis", Hidden::new(""), redis_url);
     let redis_wait = settings.duration("redis-wait", Duration::ZERO..=Duration::from_secs(3600));
-    let lease = settings.duration("lease-ms", Duration::from_millis(500)..=Duration::from_secs(60));
-    Store { redis, redis_wait, lease }
+    Store { redis, redis_wait, lease: lease(settings) }
+}
+
+/// Reads [`LEASE`].
+pub fn lease(settings: &mut Settings) -> Duration {
+    settings.duration("lease-ms", Duration::from_millis(500)..=Duration::from_secs(60))
 }
 
 /// Reads [`SECRETS`]. Without a current one, `required` decides whether that is a mistake.
