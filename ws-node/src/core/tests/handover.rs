@@ -87,11 +87,13 @@ fn a_refusing_home_takes_nothing_newer_until_it_is_told_to_begin_again() {
     world.send(1, key, &user, 2);
     world.carry_there(1, 0);
     assert_eq!(memory.data(), [0_u64; 0], "the second one waits for the first");
-    world.settle();
+    world.carry_back(1, 0);
+    world.send(1, key, &user, 3);
+    assert!(world.pipe(1, 0).is_empty(), "the third one waits here");
     world.pass(200);
     world.settle();
-    assert_eq!(memory.data(), [1, 2]);
-    assert_eq!(alice.ops(), ["ack"; 2]);
+    assert_eq!(memory.data(), [1, 2, 3]);
+    assert_eq!(alice.ops(), ["ack"; 3]);
 }
 
 #[test]
