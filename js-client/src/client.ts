@@ -39,18 +39,13 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   const webSocket = (): WebSocketConstructor | undefined =>
     options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
 
-  const answered = (ref: string): Waiter<Ack> | undefined => {
-    const waiter = sends.get(ref);
-    sends.delete(ref);
-    return waiter;
-  };
   const runner = run(initial(configOf(options)), {
     lookup: lookupOf(options, random),
     random,
     now,
     webSocket,
-    settle: (ref, ack) => answered(ref)?.resolve(ack),
-    fail: (ref, error) => answered(ref)?.reject(error),
+    settle: (ref, ack) => sends.get(ref)?.resolve(ack),
+    fail: (ref, error) => sends.get(ref)?.reject(error),
     emit(name, value) {
       const { topic, id } = value as Message;
       if (name === "message" && !(open && isNew(topic, id))) return;
@@ -65,7 +60,7 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
     },
     connect({ signal } = {}) {
       let off = (): unknown => 0;
-      const made = waiting<void>(signal, ({ resolve, reject }) => {
+      const begin = ({ resolve, reject }: Waiter<void>): void => {
         if (!webSocket()) throw new RingdialError("no_websocket", "", false);
         open = true;
         off = emitter.on("status", (status) => {
@@ -74,28 +69,25 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
         });
         dispatch("connect");
         if (runner.state.link) resolve();
-        return off;
-      }).finally(() => off());
+      };
+      const made = waiting(signal, begin, () => off());
       // Whoever does not wait for it has the events.
       made.catch(() => {});
       return made;
     },
     on: emitter.on,
-    send: (to, data, { key, ephemeral = false, signal } = {}) =>
-      waiting(signal, (waiter) => {
-        const ref = `${++count}`;
-        const text = JSON.stringify({
-          op: "send",
-          ref,
-          to,
-          data: data ?? null,
-          key: key ?? (ephemeral ? key : `${name}-${ref}`),
-          ephemeral: ephemeral || undefined,
-        });
+    send(to, data, { key, ephemeral = false, signal } = {}) {
+      const ref = `${++count}`;
+      const begin = (waiter: Waiter<Ack>): void => {
+        const named = key ?? (ephemeral ? key : `${name}-${ref}`);
+        const text = JSON.stringify({ op: "send", ref, to, data: data ?? null, key: named, ephemeral: ephemeral || undefined });
         sends.set(ref, waiter);
         dispatch("send", ref, text, ephemeral);
-        return () => dispatch("cancel", ref);
-      }),
+      };
+      return waiting(signal, begin, () => {
+        if (sends.delete(ref)) dispatch("cancel", ref);
+      });
+    },
     wake: () => dispatch("wake"),
     async close() {
       open = false;
@@ -105,18 +97,16 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   };
 }
 
-/** A promise that a signal can end early. `begin` starts what it waits for and returns how to give it up. */
-function waiting<T>(signal: Signal | undefined, begin: (waiter: Waiter<T>) => () => unknown): Promise<T> {
-  let forget = (): void => {};
+/** A promise that a signal can end early. `after` is called at its end, whichever it is. */
+function waiting<T>(signal: Signal | undefined, begin: (waiter: Waiter<T>) => void, after: () => unknown): Promise<T> {
+  let abort = (): void => {};
   return new Promise<T>((resolve, reject) => {
-    const refuse = (): void => reject(new RingdialError("aborted", "", false, { cause: signal?.reason }));
-    if (signal?.aborted) return refuse();
-    const giveUp = begin({ resolve, reject });
-    const abort = (): void => {
-      refuse();
-      giveUp();
-    };
+    abort = () => reject(new RingdialError("aborted", "", false, { cause: signal?.reason }));
+    if (signal?.aborted) return abort();
     signal?.addEventListener("abort", abort);
-    forget = () => signal?.removeEventListener("abort", abort);
-  }).finally(() => forget());
+    begin({ resolve, reject });
+  }).finally(() => {
+    signal?.removeEventListener("abort", abort);
+    after();
+  });
 }

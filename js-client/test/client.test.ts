@@ -18,7 +18,7 @@ describe("connecting", () => {
     expect(asked.url.search).toBe("?id=al%20ice&service=dc");
     asked.answer(200, node.grant("abc"));
     const peer = await node.peer();
-    expect(peer.protocols).toBe("ringdial.v1,ticket.abc");
+    expect(peer.protocols).toEqual(["ringdial.v1", "ticket.abc"]);
     expect(await peer.welcome("n1")).toEqual({ op: "hello", groups: [] });
     await connecting;
     expect(client.status).toMatchObject({ state: "connected", node: "n1", user: "alice", session: "s-n1" });

@@ -6,6 +6,9 @@ import { type Client, type ClientOptions, createClient, type Status } from "../s
 
 type Json = Record<string, unknown>;
 
+/** The platform's own where there is one (Node 22 and newer), else that of package `ws`. */
+const Platform = (globalThis as unknown as { WebSocket?: typeof WebSocket }).WebSocket ?? WebSocket;
+
 /** Values that come, and who waits for them. */
 export class Inbox<T> {
   readonly #values: T[] = [];
@@ -41,7 +44,8 @@ export class Peer {
 
   constructor(
     readonly socket: WebSocket,
-    readonly protocols: string,
+    /** Those that the client offered. Platforms differ in the space after the comma. */
+    readonly protocols: readonly string[],
   ) {
     socket.on("message", (data) => this.frames.push(JSON.parse(String(data)) as Json));
     this.closed = new Promise((resolve) => socket.on("close", resolve));
@@ -77,7 +81,7 @@ export class Node {
     server.on("connection", (socket, request) => {
       this.open += 1;
       socket.on("close", () => (this.open -= 1));
-      this.peers.push(new Peer(socket, String(request.headers["sec-websocket-protocol"])));
+      this.peers.push(new Peer(socket, String(request.headers["sec-websocket-protocol"]).split(/, */)));
     });
     await new Promise((resolve) => server.once("listening", resolve));
     return this;
@@ -167,7 +171,7 @@ export class Stage {
   }
 
   client(options: ClientOptions): Client & { readonly states: Status[]; readonly codes: string[] } {
-    const client = createClient({ WebSocket, retry: { baseMs: 20, maxMs: 200 }, ...options });
+    const client = createClient({ WebSocket: Platform, retry: { baseMs: 20, maxMs: 200 }, ...options });
     this.#ends.unshift(() => client.close());
     const states: Status[] = [];
     const codes: string[] = [];
