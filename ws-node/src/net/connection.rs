@@ -322,3 +322,19 @@ impl Drop for Seat {
         self.node.core().closed(self.key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every idle connection pays for this; a local that lives across an await would show here.
+    #[test]
+    fn a_connection_stays_small() {
+        let bytes = bytes_of(run);
+        assert!(bytes <= 640, "the future of a connection has {bytes} bytes");
+    }
+}
