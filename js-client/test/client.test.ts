@@ -40,13 +40,14 @@ describe("connecting", () => {
     await expect(without).rejects.toMatchObject({ remedy: expect.stringContaining('"ws"') });
   });
 
-  it("by connect(options), and hands messages to a listener that comes after it", async () => {
+  it("by connect(options), and hands messages to a listener that comes after it, those before welcome too", async () => {
     const [service, node] = [await stage.lookup(), await stage.node("n1")];
     service.always = node.grant();
     const connecting = connect<string>({ lookup: service.url, WebSocket });
     const peer = await node.peer();
-    await peer.welcome("n1");
+    await peer.frame("hello");
     peer.send({ op: "message", topic: "u:alice", id: "n1.1-1", from: "bob", data: "early", time: 1 });
+    peer.send({ op: "welcome", session: "s", user: "alice", node: "n1" });
     peer.send({ op: "message", topic: "u:alice", id: "n1.1-2", from: "bob", data: "later", time: 2 });
     const client = await connecting;
     const got: Message<string>[] = [];

@@ -162,7 +162,7 @@ class World {
         hold(this.waiting.delete(effect[1]), "answered once");
         break;
       case "emit":
-        if (effect[1] === "message") hold(before.phase === "connected", "messages only while connected");
+        if (effect[1] === "message") hold(before.phase !== "idle" && before.phase !== "closed", "nothing delivered before or after");
         if (effect[1] === "moved") this.moves += 1;
     }
   }

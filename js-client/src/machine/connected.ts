@@ -37,8 +37,8 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   act(t, "emit", "error", said);
 }
 
-/** Frames that mean the same on the link and on the old socket of a move. */
-function inSession(t: Turn, socket: number, frame: Frame): void {
+/** Frames that mean the same on every socket. */
+export function inSession(t: Turn, socket: number, frame: Frame): void {
   if (frame.op === "ping") act(t, "write", socket, PONG);
   if (frame.op === "message") act(t, "emit", "message", readMessage(frame));
   if (frame.op === "ack" || frame.op === "error") answered(t, socket, frame);

@@ -2,8 +2,8 @@
 import { closePolicy, type Failure } from "../codes.js";
 import { AuthError, RingdialError } from "../errors.js";
 import type { LookupAnswer } from "../types.js";
-import { DETACH, helloFrame, PONG, readWelcome, type Frame, type Welcome } from "../wire.js";
-import { deadline } from "./connected.js";
+import { DETACH, type Frame, helloFrame, readWelcome, type Welcome } from "../wire.js";
+import { deadline, inSession } from "./connected.js";
 import { errorOf, flush } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Dial } from "./state.js";
@@ -25,8 +25,9 @@ export function greet(t: Turn, attempt: Dial): void {
   act(t, "write", attempt.socket, helloFrame(t.link?.session));
 }
 
+/** Messages may come before `welcome`: the node follows the inbox from `hello` on. */
 export function ofDial(t: Turn, attempt: Dial, frame: Frame): void {
-  if (frame.op === "ping") act(t, "write", attempt.socket, PONG);
+  inSession(t, attempt.socket, frame);
   if (frame.op === "error") t.dial = { ...attempt, said: errorOf(frame) };
   const welcome = readWelcome(frame);
   if (welcome) arrived(t, attempt, welcome);
