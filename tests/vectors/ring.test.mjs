@@ -118,7 +118,7 @@ function firstClaimed(slots, node, count) {
   const [high, low] = point(node.id)
   const x = new Uint32Array(2)
   const rank = (slot) => mix64(high, (low ^ slot) >>> 0, x)[0] * 2 ** 21 + (x[1] >>> 11)
-  const ranks = Float64Array.from(slots, rank)
+  const ranks = new Float64Array(slots.map(rank))
   const sorted = ranks.slice().sort()
   assert.notEqual(sorted[count - 1], sorted[count])
   return slots.filter((_, at) => ranks[at] <= sorted[count - 1])

@@ -21,14 +21,14 @@ const ALL: u32 = u32::MAX;
 /// Brings member `x` to its quota of the slots, floor(2^16 * weight / total weight), from what it holds now: none when
 /// it joins or comes back, some when its weight changed. Nothing moves that need not.
 pub(super) fn claim(holders: &mut Holders, places: &mut Places, x: u16, key: RingKey) {
-    let weights =
-        || places.takers().into_iter().filter_map(|index| Some(u64::from(places.get(index)?.member.weight)));
+    let weight = |index| places.get(index).map_or(0, |place| u64::from(place.member.weight));
     let Some(place) = places.get(x) else { return };
-    let quota = (SLOTS as u64 * u64::from(place.member.weight) / weights().sum::<u64>().max(1)) as u32;
+    let total: u64 = places.takers().into_iter().map(weight).sum();
+    let quota = (SLOTS as u64 * weight(x) / total.max(1)) as u32;
     let salt = key.hash(place.member.id.as_bytes());
     match place.slots.cmp(&quota) {
         Ordering::Less => take(holders, places, x, quota - place.slots, salt),
-        Ordering::Greater => return_some(holders, places, x, place.slots - quota, salt),
+        Ordering::Greater => release(holders, places, x, place.slots - quota, salt),
         Ordering::Equal => {}
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn hand_over(holders: &mut Holders, places: &mut Places, givers: &[u1
     give(holders, places, &slots, &takers);
 }
 
-/// Gives each of `slots`, which must ascend, to the one of `takers`, which must ascend too, with the smallest count/weight (ties: smaller id).
+/// Gives each of `slots` to the one of `takers` with the smallest count/weight (ties: smaller id). Both ascend.
 fn give(holders: &mut Holders, places: &mut Places, slots: &[u16], takers: &[u16]) {
     let mut heap: BinaryHeap<Reverse<Load>> =
         loads(places, |index| takers.binary_search(&index).is_ok()).map(Reverse).collect();
@@ -161,7 +161,7 @@ fn level(donors: &[Load], count: u32) -> u64 {
 }
 
 /// `x`, whose weight was lowered, gives up `count` slots, those that it would claim last.
-fn return_some(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u64) {
+fn release(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u64) {
     let held = (0u16..=u16::MAX).filter(|slot| holders[usize::from(*slot)] == x);
     let mut ranked: Vec<(u64, u16)> = held.map(|slot| (mix64(salt ^ u64::from(slot)), slot)).collect();
     ranked.sort_unstable_by_key(|entry| Reverse(entry.0));
@@ -216,4 +216,35 @@ fn loads(places: &Places, wanted: impl Fn(u16) -> bool) -> impl Iterator<Item = 
         let Place { member, slots, .. } = places.get(index)?;
         Some(Load { slots: *slots, weight: member.weight, preference, index })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Member, MemberState, Policy, Ring};
+    use super::*;
+
+    #[test]
+    fn looking_at_too_few_slots_gives_the_same_ones_as_looking_at_all() {
+        let key = RingKey::new([3; 16]);
+        let member = |id: &str| Member {
+            id: id.to_owned(),
+            generation: 1,
+            url: "ws://a".to_owned(),
+            peer: "a:1".to_owned(),
+            weight: 100,
+            state: MemberState::Active,
+        };
+        let genesis = Ring::genesis("default", key, Policy::Balanced);
+        let ring = ["a", "b", "c"].iter().fold(genesis, |ring, id| ring.join(member(id)).unwrap());
+        for (salt, donations) in [(1, [7, 1, 0]), (2, [1, 2, 3]), (3, [6_000, 5_000, 21_845])] {
+            let slots = |slack| {
+                let mut slots = smallest(&ring.holders, &ring.places, &donations, salt, slack);
+                slots.sort_unstable();
+                slots
+            };
+            assert_eq!(slots(ALL).len() as u32, donations.iter().sum::<u32>());
+            assert_eq!(slots(0), slots(ALL));
+            assert_eq!(slots(SLACK), slots(ALL));
+        }
+    }
 }

@@ -61,6 +61,6 @@ fn peak_of_a_hundred_nodes_with_weights_one_to_eight() {
 
 #[test]
 fn peak_of_a_thousand_nodes() {
-    let peak = highest_peak(1_000, &[100], 200);
+    let peak = highest_peak(1_000, &[100], 100);
     assert!(peak <= 1.02, "{peak}");
 }
