@@ -1,7 +1,8 @@
 //! What the ring costs, against the targets of its design: `cargo bench -p ringdial-cluster --bench ring`.
 //!
-//! Prints one line for each figure: name, median and best time of the runs, and the target where there is one. Times of
-//! a few nanoseconds are those of a loop over entries that differ, at the throughput that a busy process sees.
+//! Prints one line for each figure: name, median and best time of the runs, and the target where there is
+//! one. Times of a few nanoseconds are those of a loop over entries that differ, at the throughput that a
+//! busy process sees.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up fails")]
 

@@ -1,5 +1,5 @@
-//! The difference of two rings: which slots changed hands, as arcs for people and as a bitmap for half a million
-//! sessions.
+//! The difference of two rings: which slots changed hands, as arcs for people and as a bitmap for half a
+//! million sessions.
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ struct Table {
 }
 
 impl Ring {
-    /// What changed hands between this ring and a newer one. Between rings with different keys every key may be in
-    /// another slot, and so every slot counts as changed.
+    /// What changed hands between this ring and a newer one. Between rings with different keys every key may
+    /// be in another slot, and so every slot counts as changed.
     pub fn changed(&self, newer: &Self) -> Arcs {
         let same = same_members(&self.places, &newer.places);
         // Where no index has changed its meaning, equal entries mean equal holders.
@@ -70,8 +70,8 @@ impl Arcs {
         self.bitmap[slot.index() / 64] >> (slot.index() % 64) & 1 != 0
     }
 
-    /// The positions of those of `slots` that changed hands: of a node's sessions, given their slots, those to move. About
-    /// a nanosecond a slot, however many they are.
+    /// The positions of those of `slots` that changed hands: of a node's sessions, given their slots, those
+    /// to move. About a nanosecond a slot, however many they are.
     pub fn positions(&self, slots: &[Slot]) -> Vec<usize> {
         let mut positions = vec![0; slots.len()];
         let mut count = 0;

@@ -1,4 +1,5 @@
-//! The policy `balanced`: exactly proportional shares, exactly minimal moves (Dynamo's strategy 3, Riak's claim).
+//! The policy `balanced`: exactly proportional shares, exactly minimal moves (Dynamo's strategy 3, Riak's
+//! claim).
 //!
 //! All in integers: loads are compared as cross products, at most 2^16 * 2^32; the total weight is at most
 //! 2^12 * 2^32. Neither can overflow a u64.
@@ -13,13 +14,14 @@ use super::view::{Holders, NOBODY};
 /// Slots to take from each donor on average from which they are not all taken one by one.
 const BULK: usize = 16;
 
-/// How many more of a donor's slots are looked at than it gives, beyond an eighth: so many that they always suffice.
+/// How many more of a donor's slots are looked at than it gives, beyond an eighth: so many that they always
+/// suffice.
 const SLACK: u32 = 64;
 /// Look at all.
 const ALL: u32 = u32::MAX;
 
-/// Brings member `x` to its quota of the slots, floor(2^16 * weight / total weight), from what it holds now: none when
-/// it joins or comes back, some when its weight changed. Nothing moves that need not.
+/// Brings member `x` to its quota of the slots, floor(2^16 * weight / total weight), from what it holds now:
+/// none when it joins or comes back, some when its weight changed. Nothing moves that need not.
 pub(super) fn claim(holders: &mut Holders, places: &mut Places, x: u16, key: RingKey) {
     let weight = |index| places.get(index).map_or(0, |place| u64::from(place.member.weight));
     let Some(place) = places.get(x) else { return };
@@ -33,7 +35,8 @@ pub(super) fn claim(holders: &mut Holders, places: &mut Places, x: u16, key: Rin
     }
 }
 
-/// Gives all slots of `givers`, in ascending order, to the members that take slots. The givers have left or drain.
+/// Gives all slots of `givers`, in ascending order, to the members that take slots. The givers have left or
+/// drain.
 pub(super) fn hand_over(holders: &mut Holders, places: &mut Places, givers: &[u16]) {
     let mut gives = vec![false; places.all().len()];
     for &index in givers {
@@ -48,7 +51,8 @@ pub(super) fn hand_over(holders: &mut Holders, places: &mut Places, givers: &[u1
     give(holders, places, &slots, &takers);
 }
 
-/// Gives each of `slots` to the one of `takers` with the smallest count/weight (ties: smaller id). Both ascend.
+/// Gives each of `slots` to the one of `takers` with the smallest count/weight (ties: smaller id). Both
+/// ascend.
 fn give(holders: &mut Holders, places: &mut Places, slots: &[u16], takers: &[u16]) {
     let mut heap: BinaryHeap<Reverse<Load>> =
         loads(places, |index| takers.binary_search(&index).is_ok()).map(Reverse).collect();
@@ -65,8 +69,9 @@ fn give(holders: &mut Holders, places: &mut Places, slots: &[u16], takers: &[u16
     }
 }
 
-/// `count` times, takes one slot for `x` from the member with the largest count/weight (ties: smaller id); of a donor's
-/// slots go those with the smallest mix64(salt ^ slot). Slots that nobody holds are `x`'s, who is the first member.
+/// `count` times, takes one slot for `x` from the member with the largest count/weight (ties: smaller id); of
+/// a donor's slots go those with the smallest mix64(salt ^ slot). Slots that nobody holds are `x`'s, who is
+/// the first member.
 fn take(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u64) {
     let mut taken = 0;
     for holder in holders.iter_mut().filter(|holder| **holder == NOBODY) {
@@ -88,8 +93,8 @@ fn take(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u6
 
 /// For each donor as many of its slots as it gives, those with the smallest ranks mix64(salt ^ slot).
 ///
-/// Ranks are evenly spread, so it is enough to look at those below a bound under which an eighth and `slack` more are to
-/// be expected than are wanted; should they not be there, at all.
+/// Ranks are evenly spread, so it is enough to look at those below a bound under which an eighth and `slack`
+/// more are to be expected than are wanted; should they not be there, at all.
 fn smallest(holders: &Holders, places: &Places, donations: &[u32], salt: u64, slack: u32) -> Vec<u16> {
     let bound = |(place, wanted): (&Place, &u32)| {
         let expected = u64::from(*wanted) + u64::from(*wanted / 8) + u64::from(slack);
@@ -148,8 +153,8 @@ fn donations(places: &Places, x: u16, count: u32) -> Vec<u32> {
     donations
 }
 
-/// The lowest count/weight, in units of 2^-32, above which the donors hold no more than `count` slots. All of those are
-/// taken before any other, so they need not be taken one by one.
+/// The lowest count/weight, in units of 2^-32, above which the donors hold no more than `count` slots. All of
+/// those are taken before any other, so they need not be taken one by one.
 fn level(donors: &[Load], count: u32) -> u64 {
     let too_many = |level: u64| donors.iter().map(|donor| donor.above(level)).sum::<u32>() > count;
     let (mut low, mut high) = (0, (SLOTS as u64) << 32);
@@ -178,8 +183,8 @@ fn release(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt:
     give(holders, places, &slots, &takers);
 }
 
-/// A member's load, ordered by count/weight, then by `preference`: every pair differs, so the order is the same on
-/// every machine.
+/// A member's load, ordered by count/weight, then by `preference`: every pair differs, so the order is the
+/// same on every machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Load {
     slots: u32,

@@ -1,4 +1,5 @@
-//! The JSON body of a ring record: how a ring is written out, and everything that is checked before one is believed.
+//! The JSON body of a ring record: how a ring is written out, and everything that is checked before one is
+//! believed.
 
 use std::sync::Arc;
 
@@ -57,7 +58,8 @@ impl Body {
         }
     }
 
-    /// The body as text. Its types cannot fail to serialise; were it otherwise, an empty body opens as no ring.
+    /// The body as text. Its types cannot fail to serialise; were it otherwise, an empty body opens as no
+    /// ring.
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
@@ -104,7 +106,8 @@ fn escaped(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
-/// Each holder has to be a member that may hold slots, and either all slots are held or, without members, none.
+/// Each holder has to be a member that may hold slots, and either all slots are held or, without members,
+/// none.
 fn check_holders(holders: &Holders, places: &Places) -> Result<(), RecordError> {
     if places.live_count() == 0 {
         return ensure(

@@ -1,5 +1,5 @@
-//! The changes of a ring: each takes a version to the next one, or gives the same version back if there is nothing to
-//! change, so that repeating a change whose outcome is unknown is harmless.
+//! The changes of a ring: each takes a version to the next one, or gives the same version back if there is
+//! nothing to change, so that repeating a change whose outcome is unknown is harmless.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ impl Ring {
     /// The ring with `member` in it, active whatever its `state` says.
     ///
     /// - A new id takes its share of the slots from the most loaded members.
-    /// - An id that is already in is replaced in place: same index and, if it is active and its weight is the same, same
-    ///   slots. With another weight it takes or gives up the difference and no more. A draining member that joins
-    ///   again is active again and takes its share.
+    /// - An id that is already in is replaced in place: same index and, if it is active and its weight is the
+    ///   same, same slots. With another weight it takes or gives up the difference and no more. A draining
+    ///   member that joins again is active again and takes its share.
     /// - A member that is in exactly so already: this ring, same version.
     pub fn join(&self, member: Member) -> Result<Self, RingError> {
         let member = Member { state: MemberState::Active, ..member };
@@ -49,9 +49,9 @@ impl Ring {
         next.settle().within_limits()
     }
 
-    /// The ring without the members with these ids, in one new version: their slots, in ascending order, go each to the
-    /// member with the smallest count/weight. Draining members take slots only when no other is left. Ids that are no
-    /// members' are ignored; if all are, this ring, same version.
+    /// The ring without the members with these ids, in one new version: their slots, in ascending order, go
+    /// each to the member with the smallest count/weight. Draining members take slots only when no other is
+    /// left. Ids that are no members' are ignored; if all are, this ring, same version.
     pub fn leave(&self, ids: &[&str]) -> Self {
         let mut next = self.clone();
         let leaving: Vec<u16> = ids.iter().filter_map(|id| self.places.find(id)).collect();
@@ -65,8 +65,9 @@ impl Ring {
         next.settle()
     }
 
-    /// The ring with a member draining: it gives up its slots as if it left, but stays a member. If no active member is
-    /// left to take them it keeps its slots. An id that is no member's or is draining already: this ring, same version.
+    /// The ring with a member draining: it gives up its slots as if it left, but stays a member. If no active
+    /// member is left to take them it keeps its slots. An id that is no member's or is draining already: this
+    /// ring, same version.
     pub fn drain(&self, id: &str) -> Self {
         let mut next = self.clone();
         let Some(index) = self.places.find(id) else { return next };

@@ -1,5 +1,5 @@
-//! The public ring document: enough for anyone to compute any user's home, in any language. No peer addresses, no
-//! generations.
+//! The public ring document: enough for anyone to compute any user's home, in any language. No peer
+//! addresses, no generations.
 
 use serde_json::{Value, json};
 
@@ -10,9 +10,9 @@ pub const ALGORITHM: &str = "siphash-1-3/65536";
 
 /// The document that `GET /ring` gives.
 ///
-/// `version` is a number (term * 2^32 + number), `signature` 16 and `ring_key` 32 hexadecimal digits; `holders` is the
-/// table run by run from slot 0, `[index, count]`, with index 65535 for slots without holder; `nodes` is ordered by
-/// index and includes draining nodes.
+/// `version` is a number (term * 2^32 + number), `signature` 16 and `ring_key` 32 hexadecimal digits;
+/// `holders` is the table run by run from slot 0, `[index, count]`, with index 65535 for slots without
+/// holder; `nodes` is ordered by index and includes draining nodes.
 pub fn public_document(ring: &Ring) -> Value {
     let nodes: Vec<Value> = ring
         .places

@@ -1,6 +1,6 @@
-//! The policy `hashed`: the classic ring, where each member's virtual nodes fall where a hash puts them. A pure
-//! function of ids and weights, without history; shares scatter by about a tenth (measured: 1.10 to 1.21 peak to
-//! average), so it is for comparison and for those who want no published history.
+//! The policy `hashed`: the classic ring, where each member's virtual nodes fall where a hash puts them. A
+//! pure function of ids and weights, without history; shares scatter by about a tenth (measured: 1.10 to 1.21
+//! peak to average), so it is for comparison and for those who want no published history.
 
 use super::key::{RingKey, SLOTS};
 use super::places::Places;
@@ -20,11 +20,12 @@ struct Nearest {
     holder: u16,
 }
 
-/// Gives each slot to the owner of the first virtual node clockwise of the slot's start. Points that collide go to the
-/// smaller id.
+/// Gives each slot to the owner of the first virtual node clockwise of the slot's start. Points that collide
+/// go to the smaller id.
 pub(super) fn place(holders: &mut Holders, places: &mut Places, key: RingKey) {
     let nearest = nearest(places, &places.takers(), key);
-    // A slot without virtual nodes of its own falls to the next one clockwise: two rounds backwards see to the wrap.
+    // A slot without virtual nodes of its own falls to the next one clockwise: two rounds backwards see to
+    // the wrap.
     let mut holder = NOBODY;
     for slot in (0..SLOTS).rev().chain((0..SLOTS).rev()) {
         if let Some(own) = nearest[slot] {

@@ -1,4 +1,5 @@
-//! The fixed half of the ring: a keyed hash takes a key to its point, and the point's top 16 bits are its slot.
+//! The fixed half of the ring: a keyed hash takes a key to its point, and the point's top 16 bits are its
+//! slot.
 //!
 //! A key sits in the same slot for as long as the ring key lives; only the holders of slots change.
 
@@ -11,8 +12,8 @@ use super::error::RingError;
 /// Number of slots (virtual nodes at equal distances) on every ring.
 pub const SLOTS: usize = 65_536;
 
-/// The 16-byte key of SipHash-1-3 for one cluster. Random, made once, and published in the ring document so that
-/// anyone who may read the document can verify a placement; it is no secret.
+/// The 16-byte key of SipHash-1-3 for one cluster. Random, made once, and published in the ring document so
+/// that anyone who may read the document can verify a placement; it is no secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RingKey([u8; 16]);
 
@@ -56,8 +57,8 @@ impl RingKey {
         SipHasher13::new_with_keys(value as u64, (value >> 64) as u64).hash(bytes)
     }
 
-    /// The point of a key on the ring. The key carries its prefix: `u:` and a user id, or `g:` and a group name; it is
-    /// hashed as it stands, without normalisation.
+    /// The point of a key on the ring. The key carries its prefix: `u:` and a user id, or `g:` and a group
+    /// name; it is hashed as it stands, without normalisation.
     #[inline]
     pub fn point(&self, key: &str) -> u64 {
         self.hash(key.as_bytes())
@@ -116,8 +117,8 @@ impl fmt::Display for Slot {
     }
 }
 
-/// splitmix64's finaliser on `x + 0x9e3779b97f4a7c15` (Steele, Lea, Flood: Fast splittable pseudorandom number
-/// generators, 2014). A bijection, so that different slots never tie.
+/// splitmix64's finaliser on `x + 0x9e3779b97f4a7c15` (Steele, Lea, Flood: Fast splittable pseudorandom
+/// number generators, 2014). A bijection, so that different slots never tie.
 #[inline]
 pub(crate) const fn mix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -93,15 +93,15 @@ pub fn is_valid_id(id: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
-/// Whether `name` can name a service: 1 to 64 of ASCII letters, digits, `.`, `_` and `-`, so that it can stand in store
-/// keys, in a record's header and in a path.
+/// Whether `name` can name a service: 1 to 64 of ASCII letters, digits, `.`, `_` and `-`, so that it can
+/// stand in store keys, in a record's header and in a path.
 pub fn is_valid_service(name: &str) -> bool {
     (1..=SERVICE_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-/// Whether `url` can be given to clients: `ws://` or `wss://`, a host, an optional port, and a path and query of
-/// visible ASCII. No user part and no fragment.
+/// Whether `url` can be given to clients: `ws://` or `wss://`, a host, an optional port, and a path and query
+/// of visible ASCII. No user part and no fragment.
 pub fn is_valid_url(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://")) else {
         return false;
@@ -136,7 +136,8 @@ fn is_valid_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// A name or IPv4 address (RFC 3986 `reg-name` without percent-encoding, at most 253 bytes), or a bracketed IPv6 one.
+/// A name or IPv4 address (RFC 3986 `reg-name` without percent-encoding, at most 253 bytes), or a bracketed
+/// IPv6 one.
 fn is_valid_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
         return inner.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());

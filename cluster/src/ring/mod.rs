@@ -1,8 +1,8 @@
 //! The ring of a service: 65,536 slots, each held by a member, in an immutable and versioned table.
 //!
-//! Pure: a [`Ring`] is a value, and every change is a function from one ring to the next. Who may change it, and how
-//! the change is published, is the business of membership and of the stores. A key's way home is one hash and one
-//! read: [`RingKey::slot`], then [`Ring::home`].
+//! Pure: a [`Ring`] is a value, and every change is a function from one ring to the next. Who may change it,
+//! and how the change is published, is the business of membership and of the stores. A key's way home is one
+//! hash and one read: [`RingKey::slot`], then [`Ring::home`].
 
 mod arcs;
 mod balanced;

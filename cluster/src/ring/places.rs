@@ -1,7 +1,8 @@
 //! The index of a ring: which number stands for which member in the table.
 //!
-//! A number stays with its member. When the member leaves, the number rests: the same id gets it back at once, another
-//! id only after 1,000 versions, so that whoever still holds an older table does not read a stranger's name into it.
+//! A number stays with its member. When the member leaves, the number rests: the same id gets it back at
+//! once, another id only after 1,000 versions, so that whoever still holds an older table does not read a
+//! stranger's name into it.
 
 use super::error::RingError;
 use super::member::{Member, MemberState};
@@ -23,7 +24,8 @@ pub(super) struct Places {
 /// One number of the index.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Place {
-    /// The member, or who it was. Kept in place so that `Ring::home` is a bound check and no branch on a variant.
+    /// The member, or who it was. Kept in place so that `Ring::home` is a bound check and no branch on a
+    /// variant.
     pub(super) member: Member,
     /// How many slots it holds.
     pub(super) slots: u32,
@@ -82,7 +84,8 @@ impl Places {
         self.search(id).ok().map(|at| self.by_id[at])
     }
 
-    /// Gives a new member an index at version `number`: its former one, else the lowest that has rested, else the next.
+    /// Gives a new member an index at version `number`: its former one, else the lowest that has rested, else
+    /// the next.
     pub(super) fn seat(&mut self, member: Member, number: u32) -> Result<u16, RingError> {
         let Err(at) = self.search(&member.id) else { return Err(RingError::InvalidId) };
         let index = self.free_index(&member.id, number)?;

@@ -1,8 +1,8 @@
 //! The signed record of a ring, as a store holds it: untrusted bytes until a key has vouched for them.
 //!
 //! One header line, `ringdial-ring/1 <service> <version> <signature> <mac>`, then a JSON body. The mac is the
-//! HMAC-SHA256 (RFC 2104), in hexadecimal, of the header up to the space before it, a newline and the body, so that no
-//! field of either can be exchanged, and no record passes for another service's.
+//! HMAC-SHA256 (RFC 2104), in hexadecimal, of the header up to the space before it, a newline and the body,
+//! so that no field of either can be exchanged, and no record passes for another service's.
 
 use std::fmt::{self, Write};
 
@@ -73,8 +73,8 @@ impl Record {
         Self((head + &body).into())
     }
 
-    /// The ring in a record of `service` that one of `keys` signed. Everything about it is checked, and nothing of it is
-    /// used otherwise; what is wrong with a record is wrong for good.
+    /// The ring in a record of `service` that one of `keys` signed. Everything about it is checked, and
+    /// nothing of it is used otherwise; what is wrong with a record is wrong for good.
     pub fn open(bytes: &[u8], service: &str, keys: &[RecordKey]) -> Result<Ring, RecordError> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(RecordError::TooLarge { bytes: bytes.len() });

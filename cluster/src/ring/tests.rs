@@ -1,4 +1,5 @@
-//! Tests of the ring: the published vectors, what must hold of any history, balance, and records from strangers.
+//! Tests of the ring: the published vectors, what must hold of any history, balance, and records from
+//! strangers.
 
 mod balance;
 mod changes;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-/// The version of a ring, compared by term, then number. The number grows by one with every change; the term only when
-/// a ring is put back into a store that had lost it.
+/// The version of a ring, compared by term, then number. The number grows by one with every change; the term
+/// only when a ring is put back into a store that had lost it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Version {
     /// How often the ring was put back, from 1.
@@ -14,8 +14,8 @@ pub struct Version {
     pub number: u32,
 }
 
-/// The checksum of a ring's table: SipHash-1-3 under the ring key of the holders as u16 little-endian indices, 65,535
-/// for a slot without holder. Shown as 16 hexadecimal digits.
+/// The checksum of a ring's table: SipHash-1-3 under the ring key of the holders as u16 little-endian
+/// indices, 65,535 for a slot without holder. Shown as 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature(u64);
 

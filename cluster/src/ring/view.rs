@@ -56,7 +56,8 @@ impl Policy {
 
 impl Ring {
     /// The first ring of a service: term 1, number 0, no members, log generation 1. `service` is a name that
-    /// [`is_valid_service`](super::is_valid_service) takes; a record of a ring with another name cannot be opened.
+    /// [`is_valid_service`](super::is_valid_service) takes; a record of a ring with another name cannot be
+    /// opened.
     pub fn genesis(service: &str, key: RingKey, policy: Policy) -> Self {
         let holders = Arc::new([NOBODY; SLOTS]);
         Self {
@@ -114,8 +115,8 @@ impl Ring {
         (index != NOBODY).then_some(MemberIndex(index))
     }
 
-    /// The first holder clockwise from a slot, the slot's own included, that is not to be skipped: the next node for
-    /// those that cannot use the home. `skip` is asked once per member. `None` if it skips all.
+    /// The first holder clockwise from a slot, the slot's own included, that is not to be skipped: the next
+    /// node for those that cannot use the home. `skip` is asked once per member. `None` if it skips all.
     pub fn next_home(&self, slot: Slot, skip: impl Fn(&Member) -> bool) -> Option<&Member> {
         let mut asked = [0u64; MEMBERS_MAX / 64];
         let (before, from) = self.holders.split_at(slot.index());

@@ -95,8 +95,9 @@ impl ContainsSlot for Vec<Slot> {
     }
 }
 
-/// Among the members other than the changed ones: the last slot of a giver was taken at the largest count/weight, the
-/// last one of a taker was given at the smallest; of equal loads the smaller id comes first.
+/// Among the members other than the changed ones: the last slot of a giver was taken at the largest
+/// count/weight, the last one of a taker was given at the smallest; of equal loads the smaller id comes
+/// first.
 fn check_order(old: &Ring, new: &Ring, changed: &[&str]) {
     let others: Vec<(&Member, u64, u64)> = new
         .members()
@@ -157,7 +158,7 @@ fn check(old: &Ring, new: &Ring, change: &Change) {
 
 /// Few cases, because each of them looks at every slot many times; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
