@@ -28,7 +28,9 @@ async fn main() -> ExitCode {
 
 async fn serve(config: &NodeConfig, around: &Surroundings) -> Result<(), Box<dyn std::error::Error>> {
     cluster::tokens::install_crypto();
-    process::raise_open_files().inspect_err(|error| tracing::warn!(%error, "the limit of open files stays")).ok();
+    process::raise_open_files()
+        .inspect_err(|error| tracing::warn!(%error, "the limit of open files stays"))
+        .ok();
     let stop = shutdown::on_signals()?;
     let sockets = Sockets {
         clients: listen::bind("listen", config.public.listen)?,

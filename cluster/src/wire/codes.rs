@@ -55,7 +55,7 @@ close_codes! {
     Token = 4401, "token";
     /// The session may not do this.
     Forbidden = 4403, "forbidden";
-    /// Another session took this one's place.
+    /// The user has too many sessions, and this was the oldest.
     Replaced = 4409, "replaced";
     /// A message over the limit.
     TooLarge = 4413, "too large";
@@ -137,8 +137,8 @@ error_codes! {
     TicketOtherNode = "ticket_other_node", true, Some(CloseCode::Ticket), "the ticket is for another node: look up again";
     /// The ticket is for another service.
     TicketOtherService = "ticket_other_service", true, Some(CloseCode::Ticket), "the ticket is for another service: look up again";
-    /// Another connection took the place of this session.
-    SessionReplaced = "session_replaced", false, Some(CloseCode::Replaced), "a newer connection took this session's place";
+    /// The user has too many connections here, and this is the oldest.
+    SessionReplaced = "session_replaced", false, Some(CloseCode::Replaced), "the user opened more connections than one may have, and this was the oldest";
     /// The application's token has ended.
     TokenExpired = "token_expired", false, Some(CloseCode::Token), "the application's token has ended: get a new one and look up again";
 }

@@ -35,7 +35,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let id = MessageId { node: origin.node, generation: origin.generation, counter: origin.counter };
         let frame = frames::text(&Message { topic, id, from, data, time: now.unix_ms }.to_json());
         for index in &entry.local {
-            if let Some(session) = self.sessions.at(*index) {
+            if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
                 session.sink.push(frame.clone());
                 self.counts.delivered += 1;
             }
@@ -62,7 +62,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         let message = frame.slice_ref(deliver.frame);
         for index in &entry.local {
-            if let Some(session) = self.sessions.at(*index) {
+            if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
                 session.sink.push(message.clone());
                 self.counts.delivered += 1;
             }

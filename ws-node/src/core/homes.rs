@@ -143,9 +143,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// Topics whose slot changed hands: leave the old home, register at the new one.
-    pub(super) fn replace_topics(&mut self, changed: &Arcs) {
+    pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
         let mut moving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
         let mut leaving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
+        let mut arriving: Vec<Arc<str>> = Vec::new();
         let (ring, me) = (Arc::clone(&self.ring), self.me.id.clone());
         for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
             let place = match ring.home(topic.slot) {
@@ -159,17 +160,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 leaving.entry(old).or_default().push(Arc::clone(name));
             }
             topic.standing = false;
-            if place != Place::Here {
+            match place {
+                Place::Here => arriving.push(Arc::clone(name)),
                 // Whoever asked here asks at the new home by the same ring.
-                topic.remote.clear();
+                Place::There(_) | Place::Nowhere => topic.remote.clear(),
             }
-            if let Place::There(node) = place
+            if let Place::There(node) = &topic.place
                 && !topic.local.is_empty()
             {
-                moving.entry(node).or_default().push(Arc::clone(name));
+                moving.entry(node.clone()).or_default().push(Arc::clone(name));
             }
         }
         self.topics.retain_interesting();
+        arriving.iter().for_each(|name| self.welcome_waiting(name, now));
         moving.into_iter().for_each(|(node, names)| self.register(&node, &names));
         leaving.into_iter().for_each(|(node, names)| self.withdraw(&node, &names));
         self.homes.nodes.retain(|node, home| {

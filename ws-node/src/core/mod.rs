@@ -184,7 +184,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         let older = std::mem::replace(&mut self.ring, ring);
         let changed = older.changed(&self.ring);
-        self.replace_topics(&changed);
+        self.replace_topics(&changed, now);
         self.reroute_calls(now);
         self.move_sessions(&changed, now);
     }

@@ -105,7 +105,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         let (topic, replaces) = (session.topic.clone(), hello.replaces.as_deref());
-        self.replace_session(key, &topic, replaces);
+        self.make_room(key, &topic, replaces);
         match self.follow(key, &topic) {
             Place::There(_) if !self.is_standing(&topic) => {
                 self.set_stage(key, Stage::Waiting);
@@ -180,22 +180,21 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.offer_move(key, 0, now);
     }
 
-    /// The session that `hello` replaces ends if it is here; so does the oldest one of a user who has too many.
-    fn replace_session(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
+    /// The session that `hello` replaces says `bye` if it is here; the oldest one of a user who has too many ends.
+    fn make_room(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
         let Some(entry) = self.topics.get_mut(topic) else { return };
         let others: Vec<_> = entry.local.iter().filter_map(|index| self.sessions.slab.get(*index)).collect();
-        let replaced = others.iter().find(|other| Some(other.name.as_str()) == replaces);
-        let surplus = || {
-            let full = others.len() >= self.config.sessions_per_user_max;
-            others.iter().filter(|_| full).min_by_key(|other| other.admitted_ms)
-        };
-        let Some(ended) = replaced.or_else(surplus).map(|other| other.key).filter(|ended| *ended != key)
-        else {
-            return;
-        };
-        self.fail(ended, None, ErrorCode::SessionReplaced);
-        self.unfollow(ended, topic);
-        self.set_stage(ended, Stage::Detached);
+        if let Some(replaced) = others.iter().find(|other| Some(other.name.as_str()) == replaces) {
+            let replaced = replaced.key;
+            self.detach(replaced);
+        } else if others.len() >= self.config.sessions_per_user_max
+            && let Some(oldest) = others.iter().min_by_key(|other| other.admitted_ms)
+        {
+            let oldest = oldest.key;
+            self.fail(oldest, None, ErrorCode::SessionReplaced);
+            self.unfollow(oldest, topic);
+            self.set_stage(oldest, Stage::Detached);
+        }
     }
 
     /// A detached session says `bye` once nothing of it is out any more.
@@ -217,6 +216,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Session ===
 
 impl<S: SessionSink> Session<S> {
+    /// Whether messages go to it: `welcome` comes first, and nothing after `detach`.
+    pub(super) fn listens(&self) -> bool {
+        self.stage == Stage::Live
+    }
+
     pub(super) fn push(&self, frame: &NodeFrame<'_>) {
         self.sink.push(frames::text(&frame.to_json()));
     }

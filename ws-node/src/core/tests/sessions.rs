@@ -89,7 +89,7 @@ fn a_second_hello_ends_the_connection() {
 }
 
 #[test]
-fn the_oldest_of_too_many_sessions_ends_and_a_replaced_one_too() {
+fn a_replaced_session_says_bye_and_the_oldest_of_too_many_ends() {
     let mut world = World::new(1);
     let sessions: Vec<_> = (0..3)
         .map(|n| {
@@ -102,11 +102,29 @@ fn the_oldest_of_too_many_sessions_ends_and_a_replaced_one_too() {
     let now = world.now();
     world.nodes[0].hello(key, &Hello { replaces: Some(name.into()) }, now);
     let closed: Vec<_> = sessions.iter().map(|(memory, _)| memory.closed()).collect();
-    assert_eq!(closed, [None, Some(CloseCode::Replaced), None]);
+    assert_eq!(closed, [None, Some(CloseCode::Normal), None]);
+    assert_eq!(sessions[1].0.ops(), ["bye"]);
     world.connect(0, "alice");
     let closed: Vec<_> = sessions.iter().map(|(memory, _)| memory.closed()).collect();
-    assert_eq!(closed, [Some(CloseCode::Replaced), Some(CloseCode::Replaced), None]);
+    assert_eq!(closed, [Some(CloseCode::Replaced), Some(CloseCode::Normal), None]);
     assert_eq!(fourth.closed(), None);
+}
+
+#[test]
+fn nothing_comes_before_the_welcome() {
+    let mut world = World::new(3);
+    let next = std::sync::Arc::new(world.ring.leave(&["n0"]));
+    let user = world.user_from_to(0, 2, &next);
+    let (_, first) = world.connect(1, &user);
+    world.settle();
+    let (key, _) = world.connect(0, &world.user_of(0, 1));
+    first.take();
+    // The home changes, and the old one passes on a last message while the interest at the new one is on its way.
+    world.send(0, key, &user, 1);
+    world.show(1, &next);
+    let (_, second) = world.connect(1, &user);
+    world.carry_back(1, 0);
+    assert_eq!((first.data(), second.ops()), (vec![1], vec![]));
 }
 
 #[test]
