@@ -178,6 +178,24 @@ fn own_keys_of_another_type_are_mended() {
 }
 
 #[test]
+fn a_spoilt_state_does_not_stop_generations() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let store = connect(&server).membership(SERVICE, LEASE).unwrap();
+        let mut last = store.next_generation(0).await.unwrap();
+        let key = format!("ringdial:{{{SERVICE}}}:state");
+        for junk in ["junk", "nan", "inf", "1e300", "-5", "9007199254740993", ""] {
+            let () = server.connection().hset(&key, "generation", junk).unwrap();
+            let () = server.connection().hset(&key, "sign", junk).unwrap();
+            let next = store.next_generation(last).await.unwrap();
+            assert!(next > last && next < 1 << 52, "{junk}: {next}");
+            last = next;
+            store.poll().await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_wrong_password_is_told_at_once_and_shown_to_nobody() {
     block_on(async {
         let server = Server::start(&["--requirepass", "correct horse"]);

@@ -88,7 +88,8 @@ impl MembershipStore for RedisMembership {
     }
 
     async fn next_generation(&self, above: u64) -> Result<u64, StoreError> {
-        self.link.run(self.invoke(&scripts::NEXT_GENERATION).arg(above)).await
+        let generation = self.link.run(self.invoke(&scripts::NEXT_GENERATION).arg(above)).await?;
+        if generation > above { Ok(generation) } else { Err(self.unexpected("a generation that is not new")) }
     }
 
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError> {
