@@ -89,7 +89,7 @@ pub async fn run(
 ) -> Result<Running, RunError> {
     let ending = CancellationToken::new();
     let guard = ending.clone().drop_guard();
-    let (clients_tls, peers_tls, dial_tls) = tls(config)?;
+    let Certificates { clients: clients_tls, peers: peers_tls, dial: dial_tls } = Certificates::load(config)?;
     let secrets = secrets(config)?;
     let url = config.public_url.clone().unwrap_or_else(|| {
         format!("{}://{}/ws", if clients_tls.is_some() { "wss" } else { "ws" }, sockets.clients.address())
@@ -254,10 +254,22 @@ fn secrets(config: &NodeConfig) -> Result<Secrets, SecretError> {
     Secrets::new(config.secrets.current.as_ref().map_or("", |text| text.expose()), &previous)
 }
 
-fn tls(config: &NodeConfig) -> Result<(Option<Tls>, Option<Tls>, Option<ClientTls>), TlsError> {
-    let load = |files: &Option<_>| files.clone().map(|files| Tls::load(files, Http::One)).transpose();
-    let dial = config.peering.ca.as_deref().map(ClientTls::load).transpose()?;
-    Ok((load(&config.public.tls)?, load(&config.peering.tls)?, dial))
+/// What TLS needs, where it is configured.
+struct Certificates {
+    clients: Option<Tls>,
+    peers: Option<Tls>,
+    dial: Option<ClientTls>,
+}
+
+impl Certificates {
+    fn load(config: &NodeConfig) -> Result<Self, TlsError> {
+        let load = |files: &Option<_>| files.clone().map(|files| Tls::load(files, Http::One)).transpose();
+        Ok(Self {
+            clients: load(&config.public.tls)?,
+            peers: load(&config.peering.tls)?,
+            dial: config.peering.ca.as_deref().map(ClientTls::load).transpose()?,
+        })
+    }
 }
 
 fn keep_fresh(tasks: &TaskTracker, all: [&Option<Tls>; 2], ending: &CancellationToken) {

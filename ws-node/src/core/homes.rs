@@ -4,16 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::ring::Arcs;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::peer::{FromHome, ToHome, decode, encode};
 
 use super::send::RequestKey;
-use super::topics::Topic;
-use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
-
-/// Topics in one interest frame, at most: well under a link's message limit with the longest names.
-const TOPICS_PER_FRAME: usize = 500;
+use super::{Core, LinkSink, Now, SessionSink};
 
 /// Bytes of unanswered calls that are kept for one home.
 const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -23,7 +18,7 @@ const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) struct Homes<L> {
     nodes: HashMap<String, Home<L>>,
     /// Some interest could not be registered: look for it at the next tick.
-    interest_missing: bool,
+    pub(super) interest_missing: bool,
 }
 
 /// One of them.
@@ -53,13 +48,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The link to a node stands: interest first, then everything unanswered, in order.
     pub fn home_opened(&mut self, node: &str, link: u64, sink: L) {
         self.homes.entry(node).open(link, sink);
-        let here: Vec<_> = self
-            .topics
-            .iter_mut()
-            .filter(|(_, topic)| topic.follows_at(node))
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        self.register(node, &here);
+        let here = self.topics.iter_mut().filter(|(_, topic)| topic.follows_at(node));
+        let names: Vec<_> = here.map(|(name, _)| Arc::clone(name)).collect();
+        self.register(node, &names);
         self.homes.send_unanswered(node);
     }
 
@@ -92,38 +83,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// Adds a session to a topic and registers interest at its home if that is elsewhere.
-    pub(super) fn follow(&mut self, key: SessionKey, name: &str) -> Place {
-        let slot = self.slot(name);
-        let place = self.place(slot);
-        let topic = self.topics.entry(name, || Topic::new(slot, place.clone()));
-        if !topic.local.contains(&key.index()) {
-            topic.local.push(key.index());
-        }
-        if let Place::There(node) = &place {
-            self.register(node, &[Arc::from(name)]);
-        }
-        place
-    }
-
-    /// Takes a session off a topic and tells its home.
-    pub(super) fn unfollow(&mut self, key: SessionKey, name: &str) {
-        let Some(topic) = self.topics.get_mut(name) else { return };
-        let before = topic.local.len();
-        topic.local.retain(|index| *index != key.index());
-        if topic.local.len() == before {
-            return;
-        }
-        if let Place::There(node) = topic.place.clone() {
-            self.register(&node, &[Arc::from(name)]);
-        }
-        self.topics.release(name);
-    }
-
-    pub(super) fn is_standing(&mut self, name: &str) -> bool {
-        self.topics.get_mut(name).is_some_and(|topic| topic.standing)
-    }
-
     /// Sends a message to its home elsewhere, or keeps it until the link stands.
     pub(super) fn call(&mut self, node: &str, number: u64, mut call: Call) -> Result<(), ErrorCode> {
         let home = self.homes.entry(node);
@@ -140,44 +99,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         home.call_bytes += call.frame.len();
         home.calls.insert(number, call);
         Ok(())
-    }
-
-    /// Topics whose slot changed hands: leave the old home, register at the new one.
-    pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
-        let mut moving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        let mut leaving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        let mut arriving: Vec<Arc<str>> = Vec::new();
-        let (ring, me) = (Arc::clone(&self.ring), self.me.id.clone());
-        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
-            let place = match ring.home(topic.slot) {
-                None => Place::Nowhere,
-                Some(member) if member.id == me => Place::Here,
-                Some(member) => Place::There(member.id.clone()),
-            };
-            if let Place::There(old) = std::mem::replace(&mut topic.place, place.clone())
-                && !topic.local.is_empty()
-            {
-                leaving.entry(old).or_default().push(Arc::clone(name));
-            }
-            topic.standing = false;
-            match place {
-                Place::Here => arriving.push(Arc::clone(name)),
-                // Whoever asked here asks at the new home by the same ring.
-                Place::There(_) | Place::Nowhere => topic.remote.clear(),
-            }
-            if let Place::There(node) = &topic.place
-                && !topic.local.is_empty()
-            {
-                moving.entry(node.clone()).or_default().push(Arc::clone(name));
-            }
-        }
-        self.topics.retain_interesting();
-        arriving.iter().for_each(|name| self.welcome_waiting(name, now));
-        moving.into_iter().for_each(|(node, names)| self.register(&node, &names));
-        leaving.into_iter().for_each(|(node, names)| self.withdraw(&node, &names));
-        self.homes.nodes.retain(|node, home| {
-            home.link.is_some() || !home.calls.is_empty() || ring.member(node).is_some()
-        });
     }
 
     /// Sends what is out to another home where the ring says so now, in order, before anything new.
@@ -201,9 +122,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Begins again with homes that refused a message, once everything that was out has come back.
     pub(super) fn resume_stalled(&mut self) {
         self.homes.nodes.values_mut().for_each(Home::resume);
-        if std::mem::take(&mut self.homes.interest_missing) {
-            self.register_missing();
-        }
     }
 
     /// Gives up on calls that were not answered in time.
@@ -227,65 +145,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             call.parked = true;
         }
     }
-
-    fn register(&mut self, node: &str, names: &[Arc<str>]) {
-        let counts: Vec<_> = names.iter().map(|name| (Arc::clone(name), self.sessions_of(name))).collect();
-        for chunk in counts.chunks(TOPICS_PER_FRAME) {
-            let call = self.next_number();
-            let topics = chunk.iter().map(|(name, sessions)| (&**name, *sessions)).collect();
-            let frame = encode(&ToHome::Interest { call, topics });
-            let home = self.homes.entry(node);
-            if home.link.as_ref().is_some_and(|(_, sink)| sink.send(frame)) {
-                home.interests.insert(call, chunk.iter().map(|(name, _)| Arc::clone(name)).collect());
-            } else if home.link.is_some() {
-                self.homes.interest_missing = true;
-            }
-        }
-    }
-
-    fn withdraw(&mut self, node: &str, names: &[Arc<str>]) {
-        for chunk in names.chunks(TOPICS_PER_FRAME) {
-            let call = self.next_number();
-            let topics = chunk.iter().map(|name| (&**name, 0)).collect();
-            if let Some((_, sink)) = self.homes.nodes.get(node).and_then(|home| home.link.as_ref()) {
-                // A full queue only leaves interest behind that the next frames for this topic find nobody for.
-                let _ = sink.send(encode(&ToHome::Interest { call, topics }));
-            }
-        }
-    }
-
-    /// Registers interest again that is neither standing nor under way.
-    fn register_missing(&mut self) {
-        let mut missing: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        for (name, topic) in self.topics.iter_mut() {
-            if let Place::There(node) = &topic.place
-                && !topic.standing
-                && !topic.local.is_empty()
-            {
-                missing.entry(node.clone()).or_default().push(Arc::clone(name));
-            }
-        }
-        for (node, names) in missing {
-            if self.homes.entry(&node).interests.is_empty() {
-                self.register(&node, &names);
-            }
-        }
-    }
-
-    fn interest_stands(&mut self, node: &str, call: u64, now: Now) {
-        let names =
-            self.homes.nodes.get_mut(node).and_then(|home| home.interests.remove(&call)).unwrap_or_default();
-        for name in names {
-            if let Some(topic) = self.topics.get_mut(&name).filter(|topic| topic.follows_at(node)) {
-                topic.standing = true;
-                self.welcome_waiting(&name, now);
-            }
-        }
-    }
-
-    fn sessions_of(&mut self, name: &str) -> u32 {
-        self.topics.get_mut(name).map_or(0, |topic| topic.sessions())
-    }
 }
 
 // === impl Homes ===
@@ -303,6 +162,33 @@ impl<L: LinkSink> Homes<L> {
         }
         // Just made if it was not there.
         self.nodes.entry(node.to_owned()).or_default()
+    }
+
+    /// Sends a request about interest and remembers it until it is answered; false if it could not be sent.
+    pub(super) fn ask(&mut self, node: &str, call: u64, names: Vec<Arc<str>>, frame: Bytes) -> bool {
+        let home = self.entry(node);
+        let sent = home.link.as_ref().is_some_and(|(_, sink)| sink.send(frame));
+        if sent {
+            home.interests.insert(call, names);
+        } else if home.link.is_some() {
+            self.interest_missing = true;
+        }
+        sent
+    }
+
+    /// The topics of an answered request about interest.
+    pub(super) fn asked_for(&mut self, node: &str, call: u64) -> Vec<Arc<str>> {
+        self.nodes.get_mut(node).and_then(|home| home.interests.remove(&call)).unwrap_or_default()
+    }
+
+    /// Whether requests about interest are out there.
+    pub(super) fn is_asking(&self, node: &str) -> bool {
+        self.nodes.get(node).is_some_and(|home| !home.interests.is_empty())
+    }
+
+    /// Forgets homes that are gone for good.
+    pub(super) fn retain_members(&mut self, is_member: impl Fn(&str) -> bool) {
+        self.nodes.retain(|node, home| home.link.is_some() || !home.calls.is_empty() || is_member(node));
     }
 
     fn keep(&mut self, node: &str, number: u64, call: Call) {
@@ -374,14 +260,5 @@ impl<L: LinkSink> Home<L> {
         let calls: Vec<Call> = numbers.iter().filter_map(|number| self.calls.remove(number)).collect();
         self.call_bytes -= calls.iter().map(|call| call.frame.len()).sum::<usize>();
         calls
-    }
-}
-
-// === impl Topic ===
-
-impl Topic {
-    /// Whether sessions here follow it while its home is `node`.
-    fn follows_at(&self, node: &str) -> bool {
-        !self.local.is_empty() && matches!(&self.place, Place::There(home) if home == node)
     }
 }

@@ -8,6 +8,7 @@
 mod askers;
 mod deliver;
 mod homes;
+mod interest;
 mod moves;
 mod rate;
 mod send;
@@ -193,6 +194,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub fn tick(&mut self, now: Now) {
         self.expire_calls(now);
         self.resume_stalled();
+        self.register_missing();
         self.welcome_overdue(now);
         self.used.forget(now.unix_ms / 1_000);
     }
@@ -203,11 +205,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     fn place(&self, slot: Slot) -> Place {
-        match self.ring.home(slot) {
-            None => Place::Nowhere,
-            Some(member) if member.id == self.me.id => Place::Here,
-            Some(member) => Place::There(member.id.clone()),
-        }
+        Place::of(slot, &self.ring, &self.me.id)
     }
 
     fn is_home(&self, topic: &str) -> bool {
@@ -221,6 +219,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn next_number(&mut self) -> u64 {
         self.counter += 1;
         self.counter
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn of(slot: Slot, ring: &Ring, me: &str) -> Self {
+        match ring.home(slot) {
+            None => Self::Nowhere,
+            Some(member) if member.id == me => Self::Here,
+            Some(member) => Self::There(member.id.clone()),
+        }
     }
 }
 

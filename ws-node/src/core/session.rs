@@ -1,5 +1,7 @@
 //! Sessions: from a ticket to `hello` to `detach` or the end of the connection.
 
+use std::collections::VecDeque;
+
 use cluster::grant::Holder;
 use cluster::ring::{Slot, Version};
 use cluster::wire::client::{Hello, Reference};
@@ -28,8 +30,8 @@ pub struct SessionKey {
 pub(super) struct Sessions<S> {
     slab: Slab<Session<S>>,
     serial: u64,
-    /// Sessions whose `welcome` waits for interest to stand, by when it goes out regardless.
-    waiting: Vec<(SessionKey, u64)>,
+    /// When the `welcome` of sessions that wait goes out regardless, ascending; also of some that wait no longer.
+    waiting: VecDeque<(SessionKey, u64)>,
 }
 
 /// One of them.
@@ -105,11 +107,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         let (topic, replaces) = (session.topic.clone(), hello.replaces.as_deref());
-        self.make_room(key, &topic, replaces);
+        self.make_room(&topic, replaces);
         match self.follow(key, &topic) {
             Place::There(_) if !self.is_standing(&topic) => {
                 self.set_stage(key, Stage::Waiting);
-                self.sessions.waiting.push((key, now.tick_ms + WELCOME_WAIT_MS));
+                self.sessions.waiting.push_back((key, now.tick_ms + WELCOME_WAIT_MS));
             }
             _ => self.welcome(key, now),
         }
@@ -146,21 +148,22 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.end_detached(key);
     }
 
-    /// Welcomes those whose interest stands at the topic's home now.
+    /// Welcomes those who waited for a topic's interest to stand.
     pub(super) fn welcome_waiting(&mut self, topic: &str, now: Now) {
-        let sessions = &self.sessions;
-        let ready = |key: &SessionKey| sessions.get(*key).is_some_and(|session| &*session.topic == topic);
-        let keys: Vec<_> = sessions.waiting.iter().map(|(key, _)| *key).filter(ready).collect();
-        self.sessions.waiting.retain(|(key, _)| !keys.contains(key));
+        let Some(entry) = self.topics.get_mut(topic) else { return };
+        let waiting = entry.local.iter().filter_map(|index| self.sessions.at(*index));
+        let keys: Vec<_> =
+            waiting.filter(|session| session.stage == Stage::Waiting).map(|session| session.key).collect();
         keys.into_iter().for_each(|key| self.welcome(key, now));
     }
 
     /// Welcomes those who have waited long enough: they may miss ephemeral messages for a moment, no more.
     pub(super) fn welcome_overdue(&mut self, now: Now) {
-        let due = |(_, due_ms): &(SessionKey, u64)| *due_ms <= now.tick_ms;
-        let keys: Vec<_> =
-            self.sessions.waiting.extract_if(.., |entry| due(entry)).map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.welcome(key, now));
+        while let Some((key, _)) = self.sessions.waiting.pop_front_if(|(_, due_ms)| *due_ms <= now.tick_ms) {
+            if self.sessions.get(key).is_some_and(|session| session.stage == Stage::Waiting) {
+                self.welcome(key, now);
+            }
+        }
     }
 
     fn welcome(&mut self, key: SessionKey, now: Now) {
@@ -181,7 +184,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// The session that `hello` replaces says `bye` if it is here; the oldest one of a user who has too many ends.
-    fn make_room(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
+    fn make_room(&mut self, topic: &str, replaces: Option<&str>) {
         let Some(entry) = self.topics.get_mut(topic) else { return };
         let others: Vec<_> = entry.local.iter().filter_map(|index| self.sessions.slab.get(*index)).collect();
         if let Some(replaced) = others.iter().find(|other| Some(other.name.as_str()) == replaces) {
@@ -230,7 +233,7 @@ impl<S: SessionSink> Session<S> {
 
 impl<S> Default for Sessions<S> {
     fn default() -> Self {
-        Self { slab: Slab::new(), serial: 0, waiting: Vec::new() }
+        Self { slab: Slab::new(), serial: 0, waiting: VecDeque::new() }
     }
 }
 
@@ -267,7 +270,6 @@ impl<S> Sessions<S> {
     fn remove(&mut self, key: SessionKey) {
         if self.get(key).is_some() {
             self.slab.remove(key.index);
-            self.waiting.retain(|(waiting, _)| *waiting != key);
         }
     }
 }

@@ -124,7 +124,8 @@ fn a_message_that_two_homes_passed_on_arrives_once() {
     let (key, alice) = world.connect(1, &world.user_of(1, 0));
     let (_, memory) = world.connect(2, &user);
     world.settle();
-    (alice.take(), memory.take());
+    alice.take();
+    memory.take();
     world.send(1, key, &user, 1);
     // The old home passes it on, and dies before it could say so.
     world.carry_there(1, 0);
