@@ -81,10 +81,8 @@ fn fields_of_clients_frames() {
         op => json!({ "op": op }),
     };
     for (op, told) in by_op(table("client frames")) {
-        let names =
-            |told: &[Vec<String>]| told.iter().map(|row| row[1].clone()).filter(|name| !name.is_empty());
-        let mut expected: BTreeSet<String> = names(&told).map(|name| name.replace("to", "to.user")).collect();
-        expected.insert("op".into());
+        let names = told.iter().map(|row| row[1].replace("to", "to.user")).filter(|name| !name.is_empty());
+        let expected: BTreeSet<String> = names.chain(["op".to_owned()]).collect();
         assert_eq!(fields(&whole(&op)), expected, "{op}");
         assert!(ClientFrame::parse(&whole(&op).to_string()).is_ok(), "{op}");
         for row in told.iter().filter(|row| !row[1].is_empty()) {

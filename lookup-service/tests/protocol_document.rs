@@ -1,0 +1,123 @@
+//! docs/PROTOCOL.md says what the lookup service refuses, and within which limits.
+
+#[path = "../../cluster/tests/document/mod.rs"]
+mod document;
+
+use std::collections::BTreeSet;
+
+use cluster::grant::TICKET_LIFE_S;
+use cluster::tokens::AppTokenError;
+use document::{fields, table};
+use edge::limits::Limits;
+use edge::problem::Problem;
+use edge::websocket::HandshakeError;
+use http::StatusCode;
+use lookup_service::{AVOID_MAX, BODY_BYTES_MAX, Refusal};
+
+#[test]
+fn problems_with_status_and_whether_they_pass() {
+    let told: BTreeSet<_> = table("lookup problems")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].clone(), row[2].clone()))
+        .collect();
+    let in_code = |refusal: Refusal| {
+        let Problem { code, status, temporary, .. } = refusal.problem();
+        (code, status.to_string(), if temporary { "yes" } else { "no" }.to_owned())
+    };
+    assert_eq!(told, all(Refusal::BadQuery, after).into_iter().map(in_code).collect());
+    assert_eq!(told.len(), table("lookup problems").len(), "a code is listed twice");
+}
+
+#[test]
+fn fields_of_a_problem() {
+    let told = |present: &[&str]| -> BTreeSet<String> {
+        let rows = table("problem").into_iter().filter(|row| present.contains(&row[2].as_str()));
+        rows.map(|row| row[0].clone()).collect()
+    };
+    let of = |refusal: Refusal| fields(&serde_json::to_value(refusal.problem()).unwrap());
+    assert_eq!(of(Refusal::NoNodes), told(&["always", "sometimes"]));
+    assert_eq!(of(Refusal::BadId), told(&["always"]));
+}
+
+#[test]
+fn handshakes_that_a_node_refuses() {
+    let told: BTreeSet<_> =
+        table("handshake problems").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    let in_code = |error: HandshakeError| {
+        let status: StatusCode = error.status();
+        (error.code().to_owned(), status.as_u16().to_string())
+    };
+    let next = |error| match error {
+        HandshakeError::Method => Some(HandshakeError::Version),
+        HandshakeError::Version => Some(HandshakeError::Host),
+        HandshakeError::Host => Some(HandshakeError::NotAnUpgrade),
+        HandshakeError::NotAnUpgrade => Some(HandshakeError::Key),
+        HandshakeError::Key => Some(HandshakeError::ProtocolVersion),
+        HandshakeError::ProtocolVersion => Some(HandshakeError::Protocols),
+        HandshakeError::Protocols => None,
+    };
+    assert_eq!(told, all(HandshakeError::Method, next).into_iter().map(in_code).collect());
+}
+
+#[test]
+fn limits_of_requests() {
+    let told: Vec<(String, String)> = table("limits of requests")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].replace(',', "")))
+        .collect();
+    let port = Limits::default();
+    let in_code = [
+        ("bytes of a lookup's body", BODY_BYTES_MAX as u64),
+        ("nodes to avoid", AVOID_MAX as u64),
+        ("seconds that a ticket lives", TICKET_LIFE_S),
+        ("bytes of a request's head", port.header_bytes_max as u64),
+        ("seconds for a request's head", port.header_timeout.as_secs()),
+        ("seconds for a request", port.request_timeout.as_secs()),
+        ("connections of a port", port.connections_max as u64),
+    ];
+    assert_eq!(told, in_code.map(|(name, limit)| (name.to_owned(), limit.to_string())));
+}
+
+/// From `first` to the one without a next.
+fn all<T: Copy>(first: T, next: impl Fn(T) -> Option<T>) -> Vec<T> {
+    std::iter::successors(Some(first), |one| next(*one)).collect()
+}
+
+/// A chain through all refusals: one that is added has to be added here, or this does not compile.
+fn after(refusal: Refusal) -> Option<Refusal> {
+    Some(match refusal {
+        Refusal::BadQuery => Refusal::BadJson,
+        Refusal::BadJson => Refusal::BadId,
+        Refusal::BadId => Refusal::IdRequired,
+        Refusal::IdRequired => Refusal::BadAvoid,
+        Refusal::BadAvoid => Refusal::TooManyAvoided,
+        Refusal::TooManyAvoided => Refusal::TokenMissing,
+        Refusal::TokenMissing => Refusal::Token(AppTokenError::Malformed),
+        Refusal::Token(error) => after_token(error).map_or(Refusal::NotYours, Refusal::Token),
+        Refusal::NotYours => Refusal::UnknownService,
+        Refusal::UnknownService => Refusal::ClaimsTooLarge,
+        Refusal::ClaimsTooLarge => Refusal::RingNotRead,
+        Refusal::RingNotRead => Refusal::NoNodes,
+        Refusal::NoNodes => Refusal::NotFound,
+        Refusal::NotFound => Refusal::Method("GET"),
+        Refusal::Method(_) => Refusal::BodyTooLarge,
+        Refusal::BodyTooLarge => Refusal::BodyBroken,
+        Refusal::BodyBroken => Refusal::MediaType,
+        Refusal::MediaType => Refusal::Internal,
+        Refusal::Internal => return None,
+    })
+}
+
+fn after_token(error: AppTokenError) -> Option<AppTokenError> {
+    Some(match error {
+        AppTokenError::Malformed => AppTokenError::Algorithm,
+        AppTokenError::Algorithm => AppTokenError::Signature,
+        AppTokenError::Signature => AppTokenError::Claim("sub"),
+        AppTokenError::Claim(_) => AppTokenError::Expired,
+        AppTokenError::Expired => AppTokenError::NotYet,
+        AppTokenError::NotYet => AppTokenError::Issuer,
+        AppTokenError::Issuer => AppTokenError::Audience,
+        // A secret that is too short is refused with the configuration, never to a caller.
+        AppTokenError::Audience | AppTokenError::SecretTooShort => return None,
+    })
+}
