@@ -14,8 +14,7 @@ use super::view::{Holders, NOBODY};
 /// Slots to take from each donor on average from which they are not all taken one by one.
 const BULK: usize = 16;
 
-/// How many more of a donor's slots are looked at than it gives, beyond an eighth: so many that they always
-/// suffice.
+/// How many more of a donor's slots are looked at than it gives, beyond an eighth: enough for any newcomer.
 const SLACK: u32 = 64;
 /// Look at all.
 const ALL: u32 = u32::MAX;
@@ -93,8 +92,9 @@ fn take(holders: &mut Holders, places: &mut Places, x: u16, count: u32, salt: u6
 
 /// For each donor as many of its slots as it gives, those with the smallest ranks mix64(salt ^ slot).
 ///
-/// Ranks are evenly spread, so it is enough to look at those below a bound under which an eighth and `slack`
-/// more are to be expected than are wanted; should they not be there, at all.
+/// A newcomer's ranks are evenly spread, so it is enough to look at those below a bound under which an eighth
+/// and `slack` more are to be expected than are wanted. For a member that was there before they are not: it has
+/// claimed the smallest ones already. Where they do not suffice, all are looked at.
 fn smallest(holders: &Holders, places: &Places, donations: &[u32], salt: u64, slack: u32) -> Vec<u16> {
     let bound = |(place, wanted): (&Place, &u32)| {
         let expected = u64::from(*wanted) + u64::from(*wanted / 8) + u64::from(slack);
