@@ -200,15 +200,9 @@ export class Cluster {
   /** @param {number} count of nodes */
   async #startEmbedded(count) {
     const process = this.#start('ringdial', 'ringdial', ['--listen', '127.0.0.1:0', '--nodes', String(count)]);
-    await until('the ready lines of ringdial', () => {
-      if (!process.running) throw new Error(`ringdial ended: ${process.tail()}`);
-      return process.ready.some((line) => line.role === 'lookup-service') && process.ready.filter((line) => line.role === 'ws-node').length === count;
-    }, { within_ms: 15_000 });
-    for (const line of process.ready) {
-      const part = { url: line.url ?? '', admin: line.admin ?? '', process };
-      if (line.role === 'lookup-service') this.lookups.push(part);
-      else if (line.role === 'ws-node') this.nodes.push({ id: line.node ?? '', service: 'default', peer: line.peer ?? '', ...part });
-    }
+    const { url = '', admin = '', nodes = [] } = await process.readyLine();
+    this.lookups.push({ url, admin, process });
+    for (const { node, url, peer } of nodes) this.nodes.push({ id: node, service: 'default', url, peer, admin, process });
   }
 
   /** @param {'ws-node' | 'lookup-service' | 'ringdial'} program @param {string} name @param {string[]} args */

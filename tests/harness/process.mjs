@@ -15,7 +15,16 @@ process.on('exit', () => {
   for (const child of started) child.killNow();
 });
 
-/** @typedef {{ event: string, role: string, node?: string, url?: string, peer?: string, admin?: string, service?: string }} ReadyLine */
+/**
+ * @typedef {object} ReadyLine
+ * @property {string} event
+ * @property {string} role the program
+ * @property {string} [node]
+ * @property {string} [url]
+ * @property {string} [peer]
+ * @property {string} [admin]
+ * @property {{ node: string, url: string, peer: string }[]} [nodes] those of the embedded default
+ */
 
 export class Process {
   /**

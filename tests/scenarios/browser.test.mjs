@@ -1,0 +1,101 @@
+/** Two people talk in two Chromium pages served by the embedded default, each told which node holds them. */
+import assert from 'node:assert/strict';
+import { browser, person } from '../harness/browser.mjs';
+import { binary } from '../harness/binaries.mjs';
+import { cluster } from '../harness/cluster.mjs';
+import { request } from '../harness/http.mjs';
+import { Process } from '../harness/process.mjs';
+import { RingDocument } from '../harness/ring.mjs';
+import { test } from '../harness/test.mjs';
+
+const TIMEOUT = { timeout: 15_000 };
+
+/** Somebody opens the page and talks to somebody. @param {import('playwright-core').Browser} chromium @param {string} url @param {string} me @param {string} to */
+async function talker(chromium, url, me, to) {
+  const { page, faults } = await person(chromium, url);
+  await page.fill('#me', me);
+  await page.fill('#to', to);
+  await page.click('#join button');
+  await page.locator('#status[data-state=connected]').waitFor(TIMEOUT);
+  const say = async (/** @type {string} */ text) => {
+    await page.fill('#text', text);
+    await page.press('#text', 'Enter');
+  };
+  const reads = (/** @type {string} */ text) => page.locator('#messages .theirs', { hasText: text }).waitFor(TIMEOUT);
+  const lines = () => page.locator('#messages .theirs p').allTextContents();
+  const status = () => page.locator('#status').textContent();
+  return { page, faults, say, reads, lines, status };
+}
+
+/** `ringdial` as a newcomer starts it. @param {import('node:test').TestContext} t */
+async function ringdial(t) {
+  const process = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0']);
+  t.after(() => process.stop('SIGTERM', 40_000));
+  return (await process.readyLine()).url ?? '';
+}
+
+/** Two names with different homes. @param {string} url @returns {Promise<[RingDocument, string, string]>} */
+async function strangers(url) {
+  const ring = new RingDocument((await request(`${url}/ring`)).json);
+  const [ada, ...others] = ['ada', ...Array.from({ length: 50 }, (_, i) => `guest-${i}`)];
+  return [ring, ada, others.find((name) => ring.home(name) !== ring.home(ada)) ?? ''];
+}
+
+test('two pages talk to each other across nodes', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t);
+  const [ring, ada, bea] = await strangers(url);
+  const [one, other] = [await talker(chromium, url, ada, bea), await talker(chromium, url, bea, ada)];
+  assert.equal(await one.status(), `${ada}: connected to ${ring.home(ada)}`);
+  assert.equal(await other.status(), `${bea}: connected to ${ring.home(bea)}`);
+
+  await one.say('Hello from the first page');
+  await other.reads('Hello from the first page');
+  await other.say('Grüße zurück 😀');
+  await one.reads('Grüße zurück 😀');
+  await one.say('<img src=x onerror="document.title=1">');
+  await other.reads('<img src=x');
+  assert.deepEqual(await other.lines(), ['Hello from the first page', '<img src=x onerror="document.title=1">'], 'each once, in order, as text');
+  assert.deepEqual(await one.lines(), ['Grüße zurück 😀']);
+  assert.equal(await other.page.locator('#messages img').count(), 0);
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('a page that is reloaded is back and reachable', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t);
+  const [, ada, bea] = await strangers(url);
+  const [one, other] = [await talker(chromium, url, ada, bea), await talker(chromium, url, bea, ada)];
+  await other.page.reload();
+  await other.page.locator('#status[data-state=connected]').waitFor(TIMEOUT);
+  await one.say('welcome back');
+  await other.reads('welcome back');
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('a browser connects to a real cluster with nothing but fetch and WebSocket', { within_ms: 120_000 }, async (t) => {
+  const ring = await cluster({ nodes: 2 });
+  t.after(() => ring.stop());
+  const chromium = await browser(t);
+  const { page } = await person(chromium, `${ring.lookups[0].url}/ring`);
+  const sender = await ring.connect('sender');
+  const received = page.evaluate(twoSteps, { url: `${ring.lookups[0].url}/lookup`, token: ring.token('browser') });
+  const deliver = setInterval(() => !sender.closed && sender.send({ user: 'browser' }, 'to the browser').catch(() => {}), 100);
+  t.after(() => clearInterval(deliver));
+  assert.deepEqual(await received, { protocol: 'ringdial.v1', data: 'to the browser' });
+});
+
+/** Runs in the page: the two steps, as short as they can be. @param {{ url: string, token: string }} where */
+async function twoSteps({ url, token }) {
+  const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  const grant = await answer.json();
+  const socket = new WebSocket(grant.url, grant.protocols);
+  socket.onopen = () => socket.send(JSON.stringify({ op: 'hello' }));
+  return new Promise((resolve, reject) => {
+    socket.onclose = (event) => reject(new Error(`closed ${event.code}`));
+    socket.onmessage = (event) => {
+      const frame = JSON.parse(event.data);
+      if (frame.op === 'message') resolve({ protocol: socket.protocol, data: frame.data });
+    };
+  });
+}
