@@ -1,2 +1,8 @@
-//! Placeholder.
-fn main() {}
+//! The binary `ringdial`; everything is in the library.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    ringdial::process().await
+}

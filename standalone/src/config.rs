@@ -1,0 +1,116 @@
+//! What the embedded default can be told: mostly the flags of its parts, read by their readers.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use cluster::tokens::random_id;
+use edge::config::shared::{self, Operations, Public, SecretTexts};
+use edge::config::{Command, Flag, Group, Hidden, Settings};
+use lookup_service::Callers;
+use lookup_service::config::{ANSWERS, Answers, CALLERS, LISTEN, answers, callers};
+use ws_node::{LIMITS, SessionLimits, session_limits};
+
+/// How many nodes one process may hold.
+const NODES: RangeInclusive<u64> = 1..=16;
+
+const PARTS: [Flag; 3] = [
+    Flag::value("nodes", "COUNT", "How many nodes: n1, n2 and so on.").default("3"),
+    Flag::value(
+        "node-listen-ip",
+        "IP",
+        "Where clients reach the nodes, each on a free port. With another address of this host others can talk too.",
+    )
+    .default("127.0.0.1"),
+    shared::LEASE,
+];
+
+/// Links and leases between parts of one process are news to nobody, unless something is wrong with them.
+const OPERATIONS: [Flag; 3] = {
+    let [admin_listen, log_format, log_level] = shared::OPERATIONS;
+    [admin_listen, log_format, log_level.default("info,ringdial_edge::peer=warn,ringdial_cluster=warn")]
+};
+
+/// The binary's flags.
+pub static COMMAND: Command = Command {
+    name: "ringdial",
+    about: "Ringdial in one process: a lookup service and its nodes, on a store in memory. Everything is gone when it ends.",
+    groups: &[
+        Group { title: "Lookups and the page", flags: &[LISTEN] },
+        Group { title: "Nodes", flags: &PARTS },
+        Group { title: "Callers", flags: &CALLERS },
+        Group { title: "Answers", flags: &ANSWERS },
+        Group { title: "Public ports", flags: &shared::PUBLIC },
+        Group { title: "Limits", flags: &LIMITS },
+        Group { title: "Secrets", flags: &shared::SECRETS },
+        Group { title: "Operation", flags: &OPERATIONS },
+    ],
+};
+
+/// The configuration, checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Where lookups and the page are, with TLS and bounds, which are the nodes' too.
+    pub public: Public,
+    /// How many nodes.
+    pub nodes: usize,
+    /// Where they listen for clients.
+    pub node_ip: IpAddr,
+    /// A node's lease.
+    pub lease: Duration,
+    /// How callers are known.
+    pub callers: Callers,
+    /// How lookups are answered.
+    pub answers: Answers,
+    /// What sessions may do.
+    pub limits: SessionLimits,
+    /// The cluster's secrets; there is a current one.
+    pub secrets: SecretTexts,
+    /// Admin port and log.
+    pub operations: Operations,
+}
+
+/// Reads all flags.
+pub fn read(settings: &mut Settings) -> Config {
+    let config = Config {
+        public: shared::public(settings),
+        nodes: usize::try_from(settings.number("nodes", NODES)).unwrap_or(1),
+        node_ip: settings.required("node-listen-ip", Ipv4Addr::LOCALHOST.into(), address),
+        lease: shared::lease(settings),
+        callers: callers(settings, true),
+        answers: answers(settings),
+        limits: session_limits(settings),
+        secrets: secrets(settings),
+        operations: shared::operations(settings),
+    };
+    let exposed = [config.public.listen.ip(), config.node_ip].iter().any(|ip| !ip.is_loopback());
+    if exposed && matches!(config.callers, Callers::Anyone) {
+        settings.warn(
+            "INSECURE and not on loopback: whoever reaches this host can be anybody; give --jwt-secret-file FILE",
+        );
+    }
+    config
+}
+
+/// Nobody else has to know the secret, so that a random one serves unless tickets are to outlive the process.
+fn secrets(settings: &mut Settings) -> SecretTexts {
+    let mut secrets = shared::secrets(settings, false);
+    if secrets.current.is_none() {
+        // Of 128 bits each.
+        secrets.current = Some(Hidden::new(random_id() + &random_id()));
+    }
+    secrets
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    match text.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() => {
+            Err("is an address that nobody can connect to; name one of this host's own".into())
+        }
+        Ok(ip) => Ok(ip),
+        Err(_) => Err("is not an IP address; write one of this host's own, such as 127.0.0.1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
