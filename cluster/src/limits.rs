@@ -21,8 +21,8 @@ pub const SENDS_BURST: u32 = 64;
 /// Bytes that may wait for a slow client, at most. Configurable.
 pub const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
 
-/// Whether `text` can be a user id, a group name, a node id or a service name: 1 to 256 bytes without control
-/// characters.
+/// Whether `text` can be a user id or a group name: 1 to 256 bytes without control characters. Nodes' ids and names of
+/// services are narrower, see [`crate::ring::is_valid_service`].
 pub fn is_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }

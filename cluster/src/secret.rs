@@ -1,8 +1,8 @@
 //! The cluster secret and the keys derived from it.
 //!
 //! One secret is configured; a key per purpose is derived from it with HKDF-SHA256 (RFC 5869), so that a ticket can
-//! never be taken for a peer's token nor either for a record's seal. To rotate, start every process with the new
-//! secret first and the old one as a *previous* secret: the first one signs, all of them verify, and `kid` tells which.
+//! never be taken for a peer's token nor either for a record's seal. The first one signs, all of them verify, and `kid`
+//! tells which. To rotate, let every process *accept* the new secret (as a previous one) before any signs with it.
 
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! docs/PROTOCOL.md says what this crate does: frames and their fields, codes, limits, the ring document.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod document;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,7 @@
 //! docs/PROTOCOL.md says what the lookup service refuses, and within which limits.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 #[path = "../../cluster/tests/document/mod.rs"]
 mod document;
 
