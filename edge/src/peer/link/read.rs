@@ -115,12 +115,12 @@ impl Inbox {
         if self.follow.is_full() {
             self.heard = now; // a reader that does not read hears nothing; that is not the peer's silence
         }
-        let have = self.ring.version();
+        let mut have = self.ring.version();
         if self.follow.is_behind(have) && self.follow.ask(have, now, &mut self.asks.lock()) {
             self.counts.inner().rings_asked.inc();
             self.sender.control(|control| control.want_ring = true);
         }
-        while let Some(due) = self.follow.next(self.ring.version(), now) {
+        while let Some(due) = self.follow.next(have, now) {
             let ring = due.batch.ring;
             if due.missed {
                 self.counts.inner().rings_missed.inc();
@@ -128,6 +128,9 @@ impl Inbox {
             }
             self.counts.inner().frames_in.inc_by(due.batch.payloads);
             self.events.frames(self.link, ring, &mut due.batch.payloads());
+            if self.follow.is_waiting() {
+                have = self.ring.version(); // may cost its owner a lock: not asked without need
+            }
         }
     }
 
