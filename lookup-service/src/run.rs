@@ -154,7 +154,7 @@ impl LookupService {
                 "INSECURE: ids are taken without tokens (--insecure-ids) and everybody can be anybody; never in production"
             );
         }
-        let options = Options { http: Http::OneAndTwo, limits: config.limits, counts };
+        let options = Options { http: http_versions(config.tls.is_some()), limits: config.limits, counts };
         let service = http::service(app.clone(), &config.origins, config.pages);
         let fresh = config.tls.clone().map(|tls| tls.keep_fresh(stop.clone()));
         let freshening = async {
@@ -210,6 +210,11 @@ async fn follow(
         started.unwrap_or(Ok(()))?;
     }
     Ok(())
+}
+
+/// Browsers choose HTTP/2 by ALPN, under TLS. Without it, telling the versions apart would only cost time.
+fn http_versions(tls: bool) -> Http {
+    if tls { Http::OneAndTwo } else { Http::One }
 }
 
 fn announce(ready: &Ready) {

@@ -8,8 +8,7 @@ use cluster::membership::{
     Keeper, KeeperConfig, KeeperError, KeeperStatus, MembershipStore, RecordKeys, Role,
 };
 use cluster::ring::{Ring, Signature, Version, public_document};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::decide::RingView;
@@ -19,6 +18,7 @@ pub(crate) struct Service {
     store: Arc<dyn MembershipStore>,
     /// Set once the store has been read.
     started: OnceLock<Started>,
+    /// Behind tokio's lock, as it is held while a document is written.
     document: Mutex<Option<Arc<Document>>>,
 }
 
@@ -80,14 +80,16 @@ impl Service {
         self.started.get().map(|started| started.keeper.status())
     }
 
-    /// The document of `ring`, written once per version.
-    pub(crate) fn document(&self, ring: &Ring) -> Arc<Document> {
-        // Held while writing, so that a crowd that asks at a change waits for one writing instead of all of them writing.
-        let mut kept = self.document.lock();
-        match &*kept {
-            Some(document) if document.is_of(ring) => document.clone(),
-            _ => kept.insert(Arc::new(Document::of(ring))).clone(),
+    /// The document of `ring`, written once per version: a crowd that asks at a change waits for one writing. `None` if
+    /// that failed, which would be a bug.
+    pub(crate) async fn document(&self, ring: Arc<Ring>) -> Option<Arc<Document>> {
+        let mut kept = self.document.lock().await;
+        if let Some(document) = kept.as_ref().filter(|document| document.is_of(&ring)) {
+            return Some(document.clone());
         }
+        // Hundreds of kilobytes: written here, it would hold up the lookups of this thread.
+        let document = Arc::new(tokio::task::spawn_blocking(move || Document::of(&ring)).await.ok()?);
+        Some(kept.insert(document).clone())
     }
 }
 

@@ -20,31 +20,31 @@ pub(super) fn routes(app: Arc<App>) -> Routes {
         .and(warp::method())
         .and(query())
         .and(header(IF_NONE_MATCH.as_str()))
-        .map(move |method: Method, query: String, known: Option<HeaderValue>| {
-            let published = published(&app, &method, &query, known.as_ref());
-            published.unwrap_or_else(answer::refused)
+        .then(move |method: Method, query: String, known: Option<HeaderValue>| {
+            let app = app.clone();
+            async move { published(&app, method, query, known).await.unwrap_or_else(answer::refused) }
         })
         .boxed()
 }
 
-fn published(
+async fn published(
     app: &App,
-    method: &Method,
-    query: &str,
-    known: Option<&HeaderValue>,
+    method: Method,
+    query: String,
+    known: Option<HeaderValue>,
 ) -> Result<Answer, Refusal> {
-    if !answer::reads(method) {
+    if !answer::reads(&method) {
         return Err(Refusal::Method(METHODS));
     }
-    let name = service_of(query)?;
+    let name = service_of(&query)?;
     let service = app.service(name.as_deref().unwrap_or(DEFAULT_SERVICE)).ok_or(Refusal::UnknownService)?;
     let ring = match service.view() {
         RingView::Ring(ring) => ring,
         RingView::None => return Err(Refusal::NoNodes),
         RingView::NotRead | RingView::UnknownService => return Err(Refusal::RingNotRead),
     };
-    let document = service.document(&ring);
-    let mut answer = if known.is_some_and(|known| matches(known, &document.etag)) {
+    let document = service.document(ring).await.ok_or(Refusal::Internal)?;
+    let mut answer = if known.as_ref().is_some_and(|known| matches(known, &document.etag)) {
         let mut unchanged = Answer::default();
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged
