@@ -27,12 +27,12 @@ pub enum Refusal {
     #[error("`id` has 1 to {ID_BYTES_MAX} bytes of UTF-8 without control characters")]
     BadId,
     /// No token that would name the user, and no id.
-    #[error(
-        "`id` is missing: this service takes ids without tokens (--insecure-ids), so the request names the user"
-    )]
+    #[error("`id` is missing: ids are taken without tokens here, so the request names the user")]
     IdRequired,
-    /// An `avoid` that no node can be called.
-    #[error("`avoid` is a node's id, 1 to {ID_BYTES_MAX} bytes of UTF-8 without control characters")]
+    /// An `avoid` outside the limits. Whether there is such a node is not asked.
+    #[error(
+        "each `avoid` has 1 to {ID_BYTES_MAX} bytes of UTF-8 without control characters: give the `node` of an earlier answer"
+    )]
     BadAvoid,
     /// More than [`AVOID_MAX`].
     #[error("`avoid` is given more than {AVOID_MAX} times: give the nodes tried last")]
@@ -47,11 +47,13 @@ pub enum Refusal {
     #[error("`id` is not the token's `sub`: leave it out, or use a token whose scope names act_for_others")]
     NotYours,
     /// No such service here.
-    #[error("there is no such service here: see --services")]
+    #[error(
+        "this address does not answer for that `service`: check the name, or look up where that service is"
+    )]
     UnknownService,
     /// The ticket would be too long.
     #[error(
-        "the token's claims do not fit a ticket: carry fewer or smaller ones (--ticket-claims, permissions, groups)"
+        "the token's claims do not fit a ticket: sign it with fewer or smaller ones (permissions, groups, attributes)"
     )]
     ClaimsTooLarge,
     /// The store has not been reached yet.

@@ -30,6 +30,15 @@ fn problems_with_status_and_whether_they_pass() {
     assert_eq!(told.len(), table("lookup problems").len(), "a code is listed twice");
 }
 
+/// Flags are the operator's; whoever reads a problem can only change the request.
+#[test]
+fn no_problem_sends_its_reader_to_a_flag() {
+    for refusal in all(Refusal::BadQuery, after) {
+        let detail = refusal.problem().detail;
+        assert!(!detail.contains("--"), "{detail}");
+    }
+}
+
 #[test]
 fn fields_of_a_problem() {
     let told = |present: &[&str]| -> BTreeSet<String> {

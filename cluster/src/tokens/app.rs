@@ -62,7 +62,7 @@ pub enum AppTokenError {
     #[error("the token is not signed with HS256")]
     Algorithm,
     /// Signed with another key, or altered.
-    #[error("the token's signature does not hold: sign it with the secret given as --jwt-secret")]
+    #[error("the token's signature does not hold: sign it with the secret that the lookup service was given")]
     Signature,
     /// A claim that is needed is missing or has the wrong type.
     #[error("the token lacks a usable `{0}` claim")]
