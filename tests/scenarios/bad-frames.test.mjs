@@ -54,6 +54,23 @@ describe('frames that close the connection, after an error that says why', () =>
     assert.equal(session.errors.length, 1);
   });
 
+  test('pong and unknown ops before hello: ignored', async () => {
+    const session = new Session(await ring.lookup('newer'), { hello: false });
+    session.socket.once('open', () => {
+      for (const op of ['pong', 'a-later-op', 'hello']) session.sendFrame({ op, ref: op });
+    });
+    assert.equal((await session.frame('welcome')).user, 'newer');
+    assert.deepEqual(session.errors, []);
+    await session.close();
+  });
+
+  test('an op that is reserved, before hello: 4400', async () => {
+    const session = new Session(await ring.lookup('early'), { hello: false });
+    session.socket.once('open', () => session.sendFrame({ op: 'join', ref: 1, group: 'g' }));
+    assert.equal((await session.closing()).code, PROTOCOL);
+    assert.deepEqual(session.errors.map((error) => error.code), ['hello_expected']);
+  });
+
   test('no hello within its time', { within_ms: 30_000 }, async () => {
     const session = new Session(await ring.lookup('silent'), { hello: false });
     const { code } = await session.closing(20_000);

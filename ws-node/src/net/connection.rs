@@ -258,13 +258,14 @@ impl Connection {
                 self.hello_due = None;
                 node.core().hello(key, &hello, node.now());
             }
+            // Before `hello` too: a later client may begin with an op that is not known here.
+            Ok(ClientFrame::Pong | ClientFrame::Unknown) => {}
             Ok(_) if !self.greeted => node.core().fail(key, None, ErrorCode::HelloExpected),
             Ok(ClientFrame::Send(send)) => node.core().send(key, &send, node.now()),
             Ok(ClientFrame::Detach) => node.core().detach(key),
             Ok(ClientFrame::NotSupported { reference }) => {
                 node.core().fail(key, reference, ErrorCode::NotSupported)
             }
-            Ok(ClientFrame::Pong | ClientFrame::Unknown) => {}
         }
     }
 
