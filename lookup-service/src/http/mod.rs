@@ -13,9 +13,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Method, Request};
-use hyper::body::Incoming;
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper_util::service::TowerToHyperService;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,6 +41,7 @@ pub enum Origins {
 /// How long a browser may remember what a preflight said: as long as Chromium does at most.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(7200);
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Answer = warp::reply::Response;
 type Routes = BoxedFilter<(Answer,)>;
 
@@ -50,22 +52,36 @@ pub(crate) fn service(
     pages: Vec<StaticPage>,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
-    Response = http::Response<
-        impl hyper::body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
-    >,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
     Error = Infallible,
     Future: Send + 'static,
 > + Clone
 + Send
 + 'static {
-    let stack = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(|_| answer::refused(Refusal::Internal)))
-        .layer(cors(origins))
-        .service(warp::service(routes(app, pages)));
-    TowerToHyperService::new(stack)
+    TowerToHyperService::new(guarded(routes(app, pages), origins))
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Routes with what surrounds them all: a panic becomes a problem, and browsers may read that one too.
+fn guarded<B>(
+    routes: Routes,
+    origins: &Origins,
+) -> impl tower::Service<
+    Request<B>,
+    Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
+    Error = Infallible,
+    Future: Send + 'static,
+> + Clone
++ Send
++ 'static
+where
+    B: Body + Send + Sync + 'static,
+    B::Error: Into<BoxError>,
+{
+    ServiceBuilder::new()
+        .layer(cors(origins))
+        .layer(CatchPanicLayer::custom(|_| answer::refused(Refusal::Internal)))
+        .service(warp::service(routes))
+}
 
 fn routes(app: Arc<App>, pages: Vec<StaticPage>) -> Routes {
     let lookups = lookup::routes(app.clone());
@@ -100,5 +116,29 @@ fn cors(origins: &Origins) -> CorsLayer {
     match origins {
         Origins::Any => layer.vary([]),
         Origins::Only(_) => layer.vary([http::header::ORIGIN]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Empty};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_browsers_can_read() {
+        let now = warp::path("now").map(|| -> Answer { panic!("on purpose") });
+        let later = warp::any().then(async || -> Answer { panic!("on purpose") });
+        let routes = now.or(later).unify().boxed();
+        for path in ["/now", "/later"] {
+            let request = Request::builder().uri(path).body(Empty::<Bytes>::new()).unwrap();
+            let answer = guarded(routes.clone(), &Origins::Any).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 500);
+            assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(problem["code"], "internal");
+        }
     }
 }
