@@ -4,6 +4,7 @@
 
 pub mod grant;
 pub mod limits;
+pub mod log;
 pub mod membership;
 pub mod ring;
 pub mod secret;

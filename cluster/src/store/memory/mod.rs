@@ -1,9 +1,11 @@
 //! The store in memory, shared by the services of one process. Its clock is tokio's, so that tests can pause it.
 //!
 //! It lives and dies with its process, so an absent record was never lost. Tests and simulations can still play a store
-//! that fails: [`MemoryStore::flush`], [`MemoryStore::overwrite`], [`MemoryStore::set_reachable`].
+//! that fails: [`MemoryStore::flush`], [`MemoryStore::overwrite`], [`MemoryStore::set_reachable`],
+//! [`MemoryStore::set_answers_lost`], [`MemoryStore::restore_log`].
 
 mod leases;
+mod log;
 mod membership;
 
 use std::collections::HashMap;
@@ -17,8 +19,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::leases::Leases;
+use self::log::{MemoryLog, ServiceLog};
 use self::membership::MemoryMembership;
 use super::StoreError;
+use crate::log::{Log, LogConfig};
 use crate::membership::{MembershipStore, Stored};
 use crate::ring::is_valid_service;
 
@@ -34,8 +38,14 @@ struct Shared {
     started: Instant,
     reachable: AtomicBool,
     flushed: AtomicBool,
+    answers_lost: AtomicBool,
     services: Mutex<HashMap<String, Arc<Mutex<Service>>>>,
+    logs: Mutex<HashMap<String, Arc<Mutex<ServiceLog>>>>,
 }
+
+/// A service's log as it was at some time.
+#[derive(Clone)]
+pub struct LogCopy(ServiceLog);
 
 /// What is kept for one service.
 struct Service {
@@ -60,7 +70,9 @@ impl MemoryStore {
             started: Instant::now(),
             reachable: AtomicBool::new(true),
             flushed: AtomicBool::new(false),
+            answers_lost: AtomicBool::new(false),
             services: Mutex::default(),
+            logs: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -77,6 +89,32 @@ impl MemoryStore {
         Ok(Arc::new(MemoryMembership::new(self.shared.clone(), kept, service, lease)))
     }
 
+    /// The log of a service.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if `service` cannot name a service.
+    pub fn log(&self, service: &str, config: LogConfig) -> Result<Arc<dyn Log>, StoreError> {
+        if !is_valid_service(service) {
+            return Err(StoreError::Invalid { cause: format!("{service:?} cannot name a service") });
+        }
+        Ok(Arc::new(MemoryLog::new(self.shared.clone(), self.shared.log(service), service, config)))
+    }
+
+    /// A service's log as it is now.
+    pub fn copy_log(&self, service: &str) -> LogCopy {
+        LogCopy(self.shared.log(service).lock().clone())
+    }
+
+    /// Puts a service's log back to an earlier state, as a lagging replica does that takes over. Tells nobody.
+    pub fn restore_log(&self, service: &str, copy: &LogCopy) {
+        *self.shared.log(service).lock() = copy.0.clone();
+    }
+
+    /// Whether the log's operations are carried out from now on without an answer, or with one again.
+    pub fn set_answers_lost(&self, lost: bool) {
+        self.shared.answers_lost.store(lost, Ordering::Relaxed);
+    }
+
     /// Forgets everything, as a store does that restarts without its data. Tells nobody.
     pub fn flush(&self) {
         self.shared.flushed.store(true, Ordering::Relaxed);
@@ -84,6 +122,9 @@ impl MemoryStore {
             let mut service = service.lock();
             service.stored = Stored::Absent;
             service.leases = Leases::default();
+        }
+        for log in self.shared.logs.lock().values() {
+            *log.lock() = ServiceLog::default();
         }
     }
 
@@ -117,6 +158,18 @@ impl Shared {
             .entry(name.to_owned())
             .or_insert_with(|| Arc::new(Mutex::new(Service::new())))
             .clone()
+    }
+
+    fn log(&self, service: &str) -> Arc<Mutex<ServiceLog>> {
+        self.logs.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    /// Fails while answers are set to be lost.
+    fn answer(&self) -> Result<(), StoreError> {
+        if !self.answers_lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(StoreError::TimedOut { address: "memory".to_owned(), after_ms: 0 })
     }
 
     /// Fails while the store is set to be gone.

@@ -3,11 +3,14 @@
 //! A task of its own does that, so that an operation finds at once either a connection or the reason why there is none;
 //! redis's `ConnectionManager` would let operations wait for the whole of an outage, and keep the reason to itself.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, FromRedisValue, PushInfo, ScriptInvocation};
+use ::redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, Pipeline, PushInfo, RedisResult, ScriptInvocation, Value,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -82,13 +85,38 @@ impl Link {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.response_timeout;
-        let mut connection = self.connection(deadline).await?;
-        match timeout_at(deadline, script.invoke_async(&mut connection.redis)).await {
+        let deadline = self.deadline();
+        let Connection { mut redis, gone } = self.connection(deadline).await?;
+        self.answer(deadline, &gone, script.invoke_async(&mut redis)).await
+    }
+
+    /// When an operation that begins now has waited for long enough.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.response_timeout
+    }
+
+    /// Runs commands in one round trip and answers each; fails at once while there is no connection.
+    pub(super) async fn pipe(
+        &self,
+        deadline: Instant,
+        pipeline: &mut Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, StoreError> {
+        let Connection { mut redis, gone } = self.connection(deadline).await?;
+        let answers = pipeline.ignore_errors().query_async(&mut redis);
+        self.answer(deadline, &gone, answers).await
+    }
+
+    async fn answer<T>(
+        &self,
+        deadline: Instant,
+        gone: &CancellationToken,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 if error.is_unrecoverable_error() {
-                    connection.gone.cancel();
+                    gone.cancel();
                 }
                 Err(translate(&self.address, &error))
             }

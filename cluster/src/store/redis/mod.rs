@@ -1,11 +1,13 @@
 //! The store on Redis: the one place that speaks to it. Redis 7, a single primary, plain or TLS.
 //!
 //! [`link`] keeps one connection up and its subscriptions alive, [`scripts`] are the atomic operations, [`membership`]
-//! gives them the shape of the trait. Keys and channel of a service share the hash tag `{service}`.
+//! and [`log`] give them the shapes of the traits. Keys and channel of a service share the hash tag `{service}`, those of
+//! a topic `{service/slot}`.
 
 mod config;
 mod failure;
 mod link;
+mod log;
 mod membership;
 mod scripts;
 mod signals;
@@ -15,8 +17,10 @@ use std::time::Duration;
 
 pub use self::config::RedisConfig;
 use self::link::Link;
+use self::log::RedisLog;
 use self::membership::RedisMembership;
 use super::StoreError;
+use crate::log::{Log, LogConfig};
 use crate::membership::MembershipStore;
 use crate::ring::is_valid_service;
 
@@ -25,6 +29,7 @@ use crate::ring::is_valid_service;
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
+    config: RedisConfig,
 }
 
 // === impl RedisStore ===
@@ -36,7 +41,7 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Invalid`] and [`StoreError::Unsupported`] where the configuration cannot work.
     pub fn connect(config: &RedisConfig) -> Result<Self, StoreError> {
-        Ok(Self { link: Arc::new(Link::start(config)?) })
+        Ok(Self { link: Arc::new(Link::start(config)?), config: config.clone() })
     }
 
     /// The membership of a service, with leases of this length.
@@ -48,6 +53,17 @@ impl RedisStore {
             return Err(StoreError::Invalid { cause: format!("{service:?} cannot name a service") });
         }
         Ok(Arc::new(RedisMembership::new(self.link.clone(), service, lease)))
+    }
+
+    /// The log of a service, on a connection of its own: however much is appended and read, no lease waits behind it.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if `service` cannot name a service.
+    pub fn log(&self, service: &str, config: LogConfig) -> Result<Arc<dyn Log>, StoreError> {
+        if !is_valid_service(service) {
+            return Err(StoreError::Invalid { cause: format!("{service:?} cannot name a service") });
+        }
+        Ok(Arc::new(RedisLog::new(Link::start(&self.config)?, service, config)))
     }
 
     /// Host and port, for logs.
