@@ -57,8 +57,10 @@ pub(super) async fn run(node: Arc<Node>, taken: Taken, ticket: Result<String, Er
             None
         }
     };
-    let mut connection = Connection::new(&node, taken.io, outbox, seat);
-    connection.take(&mut taken.read_buf.to_vec());
+    let Taken { io, read_buf } = taken;
+    let mut connection = Connection::new(&node, io, outbox, seat);
+    // Given up here: it holds on to hyper's whole read buffer.
+    connection.take(&mut Vec::from(read_buf));
     let mut timer = pin!(sleep_until(connection.next_deadline()));
     poll_fn(|cx| connection.poll(cx, timer.as_mut())).await;
 }
