@@ -21,7 +21,7 @@ use ringdial_cluster::store::{RedisConfig, RedisStore};
 use tokio::time::sleep;
 
 use self::conformance::World;
-use self::conformance::support::{Process, SERVICE, config, holder, until};
+use self::conformance::support::{Process, SERVICE, config, holder, until, until_within};
 use self::server::Server;
 
 const LEASE: Duration = Duration::from_millis(900);
@@ -122,14 +122,19 @@ fn notices_are_heard_without_the_poll_and_after_a_broken_connection() {
         // Nothing else makes a ring at once in a store that may have lost one.
         let sample = conformance::support::Sample::of(&["a"]);
         sample.put(&*store(connect(&server))).await;
-        observer.sees(&["a"]).await;
+        // Sooner than subscriptions are made again.
+        let soon = async |ids: &[&str]| {
+            let seen = || observer.ids() == ids;
+            until_within(Duration::from_secs(5), "a notice", seen, || format!("{:?}", observer.ids())).await;
+        };
+        soon(&["a"]).await;
         for round in 0..3 {
             let id = format!("n{round}");
             let role = Role::Member(conformance::support::spec(&id));
             let node = Process::start(store(connect(&server)), config(role)).await.unwrap();
-            observer.sees(&["a", &id]).await;
+            soon(&["a", &id]).await;
             node.keeper.leave().await.unwrap();
-            observer.sees(&["a"]).await;
+            soon(&["a"]).await;
             let () = redis::cmd("CLIENT")
                 .arg("KILL")
                 .arg("TYPE")

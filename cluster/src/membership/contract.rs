@@ -56,6 +56,10 @@ pub trait MembershipStore: Send + Sync + 'static {
     /// member ends. The answer is given to one caller only, who has a sixth of a lease to act on it. A sign of life.
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError>;
 
+    /// Asks for the turn to change the record: only advice, so that a crowd of registrants need not race each other. It
+    /// lasts a fifteenth of a lease, or until the record is changed.
+    async fn take_turn(&self) -> Result<bool, StoreError>;
+
     /// Replaces what is stored by `record`, if it is still `expected`, changes leases, and tells everybody.
     async fn swap(
         &self,

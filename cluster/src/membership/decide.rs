@@ -5,6 +5,7 @@
 //! process without a view puts back nothing; it waits for those who have one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Glimpse, Held, RecordKeys, Stored};
 use crate::ring::{Record, RecordError, Ring};
@@ -61,14 +62,37 @@ pub enum Loss {
     Conflict,
 }
 
-/// Whether a glimpse shows anything but our own record, so that the whole has to be read.
-pub fn must_read(mine: Option<&Held>, glimpse: &Glimpse) -> bool {
-    match (mine, glimpse) {
-        (Some(held), Glimpse::Record { line, bytes }) => {
-            *bytes != held.record.len() as u64 || line[..] != *held.line()
-        }
-        _ => true,
+/// What a glimpse shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Look {
+    /// Our own record: nothing has to be read.
+    Ours,
+    /// A record that says it is newer than our view.
+    Newer,
+    /// Anything else: a loss, perhaps.
+    Other,
+}
+
+/// What a glimpse shows.
+pub fn look(mine: Option<&Held>, glimpse: &Glimpse) -> Look {
+    let (Some(held), Glimpse::Record { line, bytes }) = (mine, glimpse) else { return Look::Other };
+    if *bytes == held.record.len() as u64 && line[..] == *held.line() {
+        return Look::Ours;
     }
+    match Record::head(line) {
+        Some(head) if head.version > held.ring.version() => Look::Newer,
+        _ => Look::Other,
+    }
+}
+
+/// How long to rest after reading a ring before a newer one is read: a fifteenth of a lease, and longer the more members
+/// read, as the store has to give it to each; a third of a lease at most. Notices of that time are followed together.
+pub fn rest(members: usize, lease: Duration) -> Duration {
+    let members = u32::try_from(members).unwrap_or(u32::MAX);
+    (lease / 15)
+        .max(Duration::from_millis(2).saturating_mul(members))
+        .min(lease / 3)
+        .min(Duration::from_secs(1))
 }
 
 /// Opens what a store holds.

@@ -1,11 +1,15 @@
 //! The operations of a store, one by one.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ringdial_cluster::membership::{Glimpse, LeaseChange, LeaseHolder, Stored, Swapped};
 use ringdial_cluster::ring::RECORD_BYTES_MAX;
 
+use tokio::time::{Instant, sleep};
+
 use super::World;
-use super::support::{SERVICE, Sample, holder, live_until, until};
+use super::support::{SERVICE, Sample, holder, live_until, until, until_within};
 
 pub async fn an_empty_store_says_so(world: &dyn World) {
     let store = world.store(SERVICE);
@@ -108,7 +112,7 @@ pub async fn generations_grow_even_over_a_flush(world: &dyn World) {
     assert_eq!(store.next_generation(last + 1_000_000).await.unwrap(), last + 1_000_001);
     world.flush().await;
     assert!(store.next_generation(last + 1_000_001).await.unwrap() > last + 1_000_001);
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
     world.flush().await;
     assert!(store.next_generation(0).await.unwrap() > last, "by the clock alone");
 }
@@ -164,6 +168,30 @@ pub async fn a_swap_is_noticed_by_others(world: &dyn World) {
         let noticed = *notices.borrow();
         let swapped = store.swap(&sample.stored(), &sample.record, LeaseChange::Keep).await.unwrap();
         assert_eq!(swapped, Swapped::Done);
-        until("a notice", || *notices.borrow() > noticed, || "none".to_owned()).await;
+        // Sooner than subscriptions are made again.
+        until_within(
+            Duration::from_secs(5),
+            "a notice",
+            || *notices.borrow() > noticed,
+            || "none".to_owned(),
+        )
+        .await;
     }
+}
+
+pub async fn the_turn_is_one_callers_at_a_time(world: &dyn World) {
+    let (store, other) = (world.store(SERVICE), world.store(SERVICE));
+    other.poll().await.unwrap();
+    let taken = Instant::now();
+    assert!(store.take_turn().await.unwrap());
+    let again = other.take_turn().await.unwrap();
+    assert!(!again || taken.elapsed() >= world.lease() / 15, "two at a time");
+    let taken = Instant::now();
+    while !other.take_turn().await.unwrap() {
+        assert!(taken.elapsed() < Duration::from_secs(20), "the turn of a dead process never ends");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let sample = Sample::of(&["a"]);
+    sample.put(&*other).await;
+    assert!(store.take_turn().await.unwrap(), "a change ends the turn");
 }

@@ -101,6 +101,7 @@ pub async fn a_draining_member_gives_up_slots_and_stays(world: &dyn World) {
 pub async fn a_living_id_elsewhere_is_in_use(world: &dyn World) {
     let observer = Process::observer(world).await;
     let a = Process::node(world, "a").await;
+    observer.sees(&["a"]).await;
     let mut elsewhere = spec("a");
     elsewhere.peer = "elsewhere.internal:7000".to_owned();
     let refused = Process::start(world.store(SERVICE), config(Role::Member(elsewhere.clone()))).await;
@@ -199,16 +200,26 @@ pub async fn an_offer_that_overtakes_the_store_is_no_loss(world: &dyn World) {
     let frail = Frail::new(world.store(SERVICE));
     let observer = Process::start(frail.clone(), config(Role::Observer)).await.unwrap();
     observer.sees(&["a"]).await;
-    // The store has answered with the ring of now, and the answer is late.
-    frail.hold(true);
-    until("an answer under way", || frail.held_back() == 1, || frail.held_back().to_string()).await;
+    let under_way = || frail.held_back() == 1;
+    // The store has answered with a glimpse of the ring of now, and the answer is late.
+    frail.hold(Some("poll"));
+    until("a poll under way", under_way, || frail.held_back().to_string()).await;
     let b = Process::node(world, "b").await;
     assert_eq!(observer.keeper.offer(&b.keeper.sealed().unwrap()).unwrap(), Offered::Adopted);
-    frail.hold(false);
+    // The glimpse of the next ring is answered, and now the whole of it is late.
+    frail.hold(Some("read"));
+    let c = Process::node(world, "c").await;
+    until("a read under way", under_way, || frail.held_back().to_string()).await;
+    let d = Process::node(world, "d").await;
+    assert_eq!(observer.keeper.offer(&d.keeper.sealed().unwrap()).unwrap(), Offered::Adopted);
+    let mut views = observer.keeper.view();
+    views.mark_unchanged();
+    frail.hold(None);
     sleep(world.lease()).await;
-    for process in [&observer, &a, &b] {
-        assert_eq!((process.ids(), process.ring().version().term), (vec!["a".to_owned(), "b".to_owned()], 1));
-        assert_eq!(process.keeper.status().counts.putbacks, 0);
+    assert!(!views.has_changed().unwrap(), "the view went back, or was put back");
+    for process in [&observer, &a, &b, &c, &d] {
+        process.sees(&["a", "b", "c", "d"]).await;
+        assert_eq!((process.ring().version().term, process.keeper.status().counts.putbacks), (1, 0));
     }
 }
 

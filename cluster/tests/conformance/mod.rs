@@ -47,6 +47,7 @@ macro_rules! conformance {
             services_are_apart
             what_is_no_record_can_be_seen_and_replaced
             a_swap_is_noticed_by_others
+            the_turn_is_one_callers_at_a_time
         );
         $crate::conformance!(@tests $run, guards:
             silence_extends_all_leases

@@ -134,7 +134,17 @@ impl Process {
 
 /// Waits for a condition; fails the test when it does not come true in time.
 pub async fn until(what: &str, condition: impl Fn() -> bool, found: impl Fn() -> String) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    until_within(Duration::from_secs(20), what, condition, found).await;
+}
+
+/// As [`until`], for what must not take long.
+pub async fn until_within(
+    patience: Duration,
+    what: &str,
+    condition: impl Fn() -> bool,
+    found: impl Fn() -> String,
+) {
+    let deadline = Instant::now() + patience;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}; found {}", found());
         sleep(Duration::from_millis(5)).await;
@@ -167,7 +177,7 @@ pub struct Frail {
     cut: AtomicBool,
     lose_swap_answer: AtomicBool,
     held_back: AtomicUsize,
-    hold: watch::Sender<bool>,
+    hold: watch::Sender<Option<&'static str>>,
     silence: Option<watch::Sender<u64>>,
 }
 
@@ -186,7 +196,7 @@ impl Frail {
             cut: AtomicBool::new(false),
             lose_swap_answer: AtomicBool::new(false),
             held_back: AtomicUsize::new(0),
-            hold: watch::Sender::new(false),
+            hold: watch::Sender::new(None),
             silence,
         }
     }
@@ -200,9 +210,9 @@ impl Frail {
         self.lose_swap_answer.store(true, Ordering::Relaxed);
     }
 
-    /// From now on answers are held back, or go through.
-    pub fn hold(&self, hold: bool) {
-        self.hold.send_replace(hold);
+    /// From now on the answers to this operation are held back; to none, they go through.
+    pub fn hold(&self, operation: Option<&'static str>) {
+        self.hold.send_replace(operation);
     }
 
     /// How many answers were given and are held back.
@@ -217,10 +227,13 @@ impl Frail {
         }
     }
 
-    async fn pass<T>(&self, answer: T) -> T {
-        self.held_back.fetch_add(1, Ordering::Relaxed);
-        self.hold.subscribe().wait_for(|hold| !hold).await.unwrap();
-        self.held_back.fetch_sub(1, Ordering::Relaxed);
+    async fn pass<T>(&self, operation: &'static str, answer: T) -> T {
+        let mut hold = self.hold.subscribe();
+        if *hold.borrow() == Some(operation) {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            hold.wait_for(|held| *held != Some(operation)).await.unwrap();
+            self.held_back.fetch_sub(1, Ordering::Relaxed);
+        }
         answer
     }
 }
@@ -237,19 +250,22 @@ impl MembershipStore for Frail {
         self.inner.absence_may_be_loss()
     }
     async fn read(&self) -> Result<Stored, StoreError> {
-        self.pass(self.reach()?.read().await).await
+        self.pass("read", self.reach()?.read().await).await
     }
     async fn poll(&self) -> Result<Pulse, StoreError> {
-        self.pass(self.reach()?.poll().await).await
+        self.pass("poll", self.reach()?.poll().await).await
     }
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
-        self.pass(self.reach()?.renew(holder).await).await
+        self.pass("renew", self.reach()?.renew(holder).await).await
     }
     async fn next_generation(&self, above: u64) -> Result<u64, StoreError> {
-        self.pass(self.reach()?.next_generation(above).await).await
+        self.pass("next_generation", self.reach()?.next_generation(above).await).await
     }
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError> {
-        self.pass(self.reach()?.lapsed(line, members).await).await
+        self.pass("lapsed", self.reach()?.lapsed(line, members).await).await
+    }
+    async fn take_turn(&self) -> Result<bool, StoreError> {
+        self.pass("take_turn", self.reach()?.take_turn().await).await
     }
     async fn swap(
         &self,
@@ -259,7 +275,7 @@ impl MembershipStore for Frail {
     ) -> Result<Swapped, StoreError> {
         let swapped = self.reach()?.swap(expected, record, leases).await;
         match self.lose_swap_answer.swap(false, Ordering::Relaxed) {
-            false => self.pass(swapped).await,
+            false => self.pass("swap", swapped).await,
             true => Err(StoreError::TimedOut { address: "test".into(), after_ms: 1 }),
         }
     }

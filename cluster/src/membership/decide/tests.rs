@@ -91,17 +91,31 @@ fn records_are_told_from_debris() {
 }
 
 #[test]
-fn a_glimpse_of_our_own_record_needs_no_read() {
-    let held = Held::seal(ring_of(&["a"]), &keys(1));
-    let ours = Glimpse::of_record(&held.record);
-    assert!(!must_read(Some(&held), &ours));
-    assert!(must_read(None, &ours));
-    assert!(must_read(Some(&held), &Glimpse::Absent) && must_read(Some(&held), &Glimpse::WrongType));
-    let sealed_otherwise = Held::seal(ring_of(&["a"]), &keys(2));
-    assert!(must_read(Some(&held), &Glimpse::of_record(&sealed_otherwise.record)));
+fn a_glimpse_tells_ours_from_newer_and_from_what_may_be_a_loss() {
+    let ring = ring_of(&["a"]);
+    let held = Held::seal(ring.clone(), &keys(1));
+    let glimpse = |ring: &Ring, key| Glimpse::of_record(&Held::seal(ring.clone(), &keys(key)).record);
+    let mine = |glimpse: &Glimpse| look(Some(&held), glimpse);
+    assert_eq!(mine(&glimpse(&ring, 1)), Look::Ours);
+    assert_eq!(look(None, &glimpse(&ring, 1)), Look::Other);
+    assert_eq!(mine(&glimpse(&ring, 2)), Look::Other, "sealed with another key");
+    assert_eq!(mine(&glimpse(&join(&ring, "b", 1), 1)), Look::Newer);
+    assert_eq!(mine(&glimpse(&ring.with_term(2), 1)), Look::Newer);
+    assert_eq!(mine(&glimpse(&ring_of(&[]), 1)), Look::Other, "older");
     let mut longer = held.record.to_vec();
     longer.push(b' ');
-    assert!(must_read(Some(&held), &Glimpse::of_record(&longer.into())));
+    assert_eq!(mine(&Glimpse::of_record(&longer.into())), Look::Other, "another length");
+    for other in [Glimpse::Absent, Glimpse::WrongType, Glimpse::of_record(&"junk".into())] {
+        assert_eq!(mine(&other), Look::Other);
+    }
+}
+
+#[test]
+fn the_rest_grows_with_the_members_and_stays_within_a_poll() {
+    let lease = Duration::from_secs(3);
+    let rests = [0, 3, 100, 200, 1_000, usize::MAX].map(|members| rest(members, lease).as_millis());
+    assert_eq!(rests, [200, 200, 200, 400, 1_000, 1_000]);
+    assert_eq!(rest(1_000, Duration::from_millis(300)), Duration::from_millis(100));
 }
 
 proptest! {

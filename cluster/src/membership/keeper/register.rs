@@ -4,7 +4,7 @@
 use super::MemberSpec;
 use super::error::KeeperError;
 use super::status::count;
-use super::sync::{Settled, pause};
+use super::sync::Settled;
 use super::worker::Worker;
 use crate::membership::{Held, LeaseChange, LeaseHolder, Stored, Swapped};
 use crate::ring::{Member, MemberState, Ring, RingKey};
@@ -16,7 +16,8 @@ impl Worker {
     /// Registers under a new generation. Done when the answer is [`Settled::InStore`]; otherwise there is no ring to
     /// register in.
     pub(super) async fn register(&mut self) -> Result<Settled, KeeperError> {
-        for attempt in 0.. {
+        loop {
+            self.wait_for_turn(10).await?;
             let (stored, settled) = self.read_and_settle().await?;
             let (base, new) = match settled {
                 Settled::InStore(held) => ((*held.ring).clone(), false),
@@ -35,9 +36,7 @@ impl Worker {
                 );
                 return Ok(Settled::InStore(held));
             }
-            pause(attempt, self.store.lease()).await;
         }
-        Ok(Settled::Again)
     }
 
     /// One attempt on the ring `base` that was read as `stored`. `None` if the race was lost.
@@ -116,6 +115,7 @@ impl Worker {
 
     /// Whether it is out. A younger incarnation of the id is left in.
     async fn try_leave(&mut self, id: &str) -> Result<bool, StoreError> {
+        self.wait_for_turn(1).await?;
         let (stored, settled) = self.read_and_settle().await?;
         let held = match settled {
             Settled::InStore(held) => held,
@@ -151,6 +151,7 @@ impl Worker {
         if self.board.held().is_none_or(|held| !active(&held.ring)) {
             return Ok(true);
         }
+        self.wait_for_turn(1).await?;
         let (stored, settled) = self.read_and_settle().await?;
         match settled {
             Settled::InStore(held) if active(&held.ring) => {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::error::KeeperError;
 use super::status::count;
 use super::worker::Worker;
-use crate::membership::decide::{self, Loss, Seen, Verdict};
+use crate::membership::decide::{self, Look, Loss, Seen, Verdict};
 use crate::membership::{Glimpse, Held, LeaseChange, Stored, Swapped};
 use crate::store::StoreError;
 
@@ -29,8 +29,22 @@ pub(super) enum Settled {
 
 impl Worker {
     /// Reads the whole if a glimpse shows that it is not our record. `mine` is the view from before the glimpse.
+    ///
+    /// Newer rings that follow each other fast are read together: a crowd of nodes that comes or goes makes a version
+    /// each, and everybody would read them all. A loss is seen to at once.
     pub(super) async fn look(&mut self, mine: Option<&Held>, glimpse: &Glimpse) -> Result<(), KeeperError> {
-        if decide::must_read(mine, glimpse) { self.sync().await.map(drop) } else { Ok(()) }
+        match decide::look(mine, glimpse) {
+            Look::Ours => Ok(()),
+            Look::Newer if Instant::now() < self.rested_at => {
+                self.noticed = true;
+                Ok(())
+            }
+            Look::Newer | Look::Other => {
+                let members = mine.map_or(0, |held| held.ring.member_count());
+                self.rested_at = Instant::now() + decide::rest(members, self.store.lease());
+                self.sync().await.map(drop)
+            }
+        }
     }
 
     /// Reads and settles until nothing is left to do.
@@ -43,6 +57,18 @@ impl Worker {
             }
         }
         Ok(Settled::Again)
+    }
+
+    /// Waits for the turn to change the ring, so that a crowd does it one after the other. It is only advice: after some
+    /// leases the change is tried without.
+    pub(super) async fn wait_for_turn(&self, leases: u32) -> Result<(), StoreError> {
+        let give_up_at = Instant::now() + leases * self.store.lease();
+        let mut attempt = 0;
+        while !self.store.take_turn().await? && Instant::now() < give_up_at {
+            pause(attempt, self.store.lease()).await;
+            attempt += 1;
+        }
+        Ok(())
     }
 
     /// Reads once and does what is to be done about it; also gives what was read, for a swap to expect.
@@ -113,10 +139,11 @@ impl Worker {
     }
 }
 
-/// A short random pause before the next attempt of a race, longer the more were lost: a tenth of a lease at most.
+/// A short random pause before the next attempt at what others are at too, longer the more there were: a thirtieth of a
+/// lease at most.
 pub(super) async fn pause(attempt: u32, lease: Duration) {
     let mut byte = [0; 1];
-    // Without randomness the races are longer, and still end.
+    // Without randomness it takes longer, and still ends.
     let random = aws_lc_rs::rand::fill(&mut byte).map_or(128, |()| u32::from(byte[0]));
-    sleep(lease / 60 * attempt.min(6) * random / 255).await;
+    sleep(lease / 300 * attempt.saturating_add(1).min(10) * random / 255).await;
 }

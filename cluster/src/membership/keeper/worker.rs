@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::board::Board;
 use super::error::KeeperError;
@@ -33,6 +33,10 @@ pub(super) struct Worker {
     pub(super) draining: bool,
     /// Since when no ring was found and none is held.
     pub(super) absent_since: Option<Instant>,
+    /// Whether there is something to look at as soon as this process has rested.
+    pub(super) noticed: bool,
+    /// When a newer ring may be read again.
+    pub(super) rested_at: Instant,
 }
 
 // === impl Worker ===
@@ -43,16 +47,17 @@ impl Worker {
             Role::Observer => None,
             Role::Member(spec) => Some(spec),
         };
-        let policy = config.policy;
         Self {
             store,
             board,
-            policy,
+            policy: config.policy,
             spec,
             generation: None,
             attempted: None,
             draining: false,
             absent_since: None,
+            noticed: false,
+            rested_at: Instant::now(),
         }
     }
 
@@ -99,8 +104,9 @@ impl Worker {
                 },
                 _ = renewals.tick(), if self.spec.is_some() => self.renew().await,
                 _ = polls.tick() => self.poll().await,
-                Ok(()) = notices.changed() => self.poll().await,
-                () = board.look.notified() => self.poll().await,
+                Ok(()) = notices.changed(), if !self.noticed => self.noticed = true,
+                () = board.look.notified(), if !self.noticed => self.noticed = true,
+                () = sleep_until(self.rested_at), if self.noticed => self.poll().await,
             }
         }
     }
@@ -115,6 +121,7 @@ impl Worker {
     }
 
     async fn poll(&mut self) {
+        self.noticed = false;
         let polled = self.try_poll().await;
         self.take(polled);
     }

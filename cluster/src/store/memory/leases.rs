@@ -12,6 +12,7 @@ pub(super) struct Leases {
     sign_of_life: Option<u64>,
     reaped: Vec<Reaped>,
     claimed_until: u64,
+    turn_until: u64,
     last_generation: u64,
 }
 
@@ -77,6 +78,20 @@ impl Leases {
     pub(super) fn next_generation(&mut self, above: u64, now: u64) -> u64 {
         self.last_generation = now.max(self.last_generation + 1).max(above + 1);
         self.last_generation
+    }
+
+    /// Whether the caller has the turn to change the record.
+    pub(super) fn take_turn(&mut self, now: u64, lease: u64) -> bool {
+        let length = lease / 15;
+        let free = now >= self.turn_until || self.turn_until - now > length;
+        if free {
+            self.turn_until = now + length;
+        }
+        free
+    }
+
+    pub(super) fn end_turn(&mut self) {
+        self.turn_until = 0;
     }
 
     /// Makes the leases those of `members`: who has none gets one, who is no member loses it.

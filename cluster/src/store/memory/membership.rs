@@ -95,6 +95,11 @@ impl MembershipStore for MemoryMembership {
         Ok(kept.leases.claim_lapsed(members.len() as u64, now, lease))
     }
 
+    async fn take_turn(&self) -> Result<bool, StoreError> {
+        let (mut kept, now, lease) = self.enter().await?;
+        Ok(kept.leases.take_turn(now, lease))
+    }
+
     async fn swap(
         &self,
         expected: &Stored,
@@ -122,6 +127,7 @@ impl MembershipStore for MemoryMembership {
             }
             LeaseChange::Reset { holders } => kept.leases.reset(holders, now, lease),
         }
+        kept.leases.end_turn();
         kept.store(record.clone());
         Ok(Swapped::Done)
     }

@@ -99,6 +99,11 @@ impl MembershipStore for RedisMembership {
         self.link.run(&script).await
     }
 
+    async fn take_turn(&self) -> Result<bool, StoreError> {
+        let taken: u8 = self.link.run(&self.invoke(&scripts::TAKE_TURN)).await?;
+        Ok(taken == 1)
+    }
+
     async fn swap(
         &self,
         expected: &Stored,

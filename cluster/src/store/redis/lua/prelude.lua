@@ -4,7 +4,7 @@
 --   leases       sorted set  member id -> when its lease lapses
 --   generations  hash        member id -> the generation that holds the lease
 --   state        hash        sign: last sign of life; generation: last one issued; claim: when the present reaper's
---                            claim ends; reaped: reaps of the last two leases as "at,count,members before;..."
+--                            claim ends; turn: when the present turn to change the record ends; reaped: reaps of the last two leases as "at,count,members before;..."
 -- The rules are those of store/memory/leases.rs; the conformance suite holds the two together.
 local ring, leases, generations, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lease = tonumber(ARGV[1])

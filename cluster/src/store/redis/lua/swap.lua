@@ -43,5 +43,6 @@ end
 
 if is ~= 'string' then redis.call('DEL', ring) end
 redis.call('SET', ring, ARGV[4])
+redis.call('HDEL', state, 'turn')
 redis.call('PUBLISH', ARGV[5], '1')
 return 'done'
