@@ -154,10 +154,10 @@ fn secrets(settings: &mut Settings) -> Option<Secrets> {
     let previous: Vec<&str> = texts.previous.iter().map(Hidden::expose).collect();
     match Secrets::new(texts.current.as_ref()?.expose(), &previous) {
         Ok(secrets) => Some(secrets),
-        // Too short is a mistake that has been noted already.
-        Err(SecretError::TooShort { .. }) => None,
+        // What is wrong with them has been noted already.
+        Err(SecretError::TooShort { .. } | SecretError::TooMany { .. }) => None,
         Err(error) => {
-            settings.mistake("previous-secrets", error.to_string(), "see --help");
+            settings.mistake("secret", error.to_string(), "give another one");
             None
         }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use cluster::membership::MembershipStore;
 use cluster::store::{RedisConfig, RedisStore, StoreError};
-use edge::config::{EXIT_CONFIGURATION, load};
-use edge::listen::{BindError, bind};
+use edge::config::load;
+use edge::failure::{Failure, end};
+use edge::listen::bind;
 use edge::serve::Http;
-use edge::tls::{Tls, TlsError};
+use edge::tls::Tls;
 use edge::{logging, process as os, shutdown};
 
 use crate::config::{COMMAND, Told, read};
-use crate::run::{Config, RunError, Sockets, run};
+use crate::run::{Config, Sockets, run};
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
@@ -23,20 +24,14 @@ pub async fn process() -> ExitCode {
     };
     logging::init(&told.operations.log);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    match start(told).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            tracing::error!(code = failure.code(), remedy = failure.remedy(), "{failure}");
-            failure.exit()
-        }
-    }
+    end(start(told).await)
 }
 
 async fn start(told: Told) -> Result<(), Failure> {
     let stores = stores(&told)?;
     let tls = told.public.tls.map(|files| Tls::load(files, Http::OneAndTwo)).transpose()?;
     let config = Config {
-        secrets: told.secrets.ok_or(Failure::NoSecret)?,
+        secrets: told.secrets.ok_or_else(no_secret)?,
         callers: told.callers,
         ticket_life_s: told.answers.ticket_life_s,
         origins: told.answers.origins,
@@ -63,53 +58,7 @@ fn stores(told: &Told) -> Result<Vec<Arc<dyn MembershipStore>>, StoreError> {
     told.services.iter().map(|service| redis.membership(service, told.store.lease)).collect()
 }
 
-/// Why the process ends.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// The configuration was read with a mistake, which ends the process before this.
-    #[error("there is no cluster secret")]
-    NoSecret,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-// === impl Failure ===
-
-impl Failure {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoSecret => "bad_configuration",
-            Self::Store(error) => error.code(),
-            Self::Tls(error) => error.code(),
-            Self::Bind(error) => error.code(),
-            Self::System(_) => "system_refused",
-            Self::Run(error) => error.code(),
-        }
-    }
-
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::NoSecret => "give RINGDIAL_SECRET",
-            Self::Store(error) => error.remedy(),
-            Self::Tls(_) => "give --tls-cert and --tls-key files that were made together",
-            Self::Bind(_) => "give another port, or end what has this one",
-            Self::System(_) => "look at the limits that this process runs under",
-            Self::Run(error) => error.remedy(),
-        }
-    }
-
-    fn exit(&self) -> ExitCode {
-        match self {
-            Self::NoSecret | Self::Store(_) | Self::Tls(_) => ExitCode::from(EXIT_CONFIGURATION),
-            Self::Bind(_) | Self::System(_) | Self::Run(_) => ExitCode::FAILURE,
-        }
-    }
+/// The configuration was read with a mistake then, which ends the process before this.
+fn no_secret() -> Failure {
+    Failure::new("bad_configuration", "there is no cluster secret").remedy("give RINGDIAL_SECRET").of_configuration()
 }

@@ -8,6 +8,7 @@ use cluster::secret::Secrets;
 use cluster::tokens::Tickets;
 use edge::admin::Reason;
 use edge::counts::Counts;
+use edge::failure::Failure;
 use edge::limits::Limits;
 use edge::listen::Listener;
 use edge::ready::Ready;
@@ -239,5 +240,11 @@ impl RunError {
         match self {
             Self::Membership { cause, .. } => cause.remedy(),
         }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::new(error.code(), &error).remedy(error.remedy())
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use edge::config::load;
+use edge::failure::{Failure, end};
 use edge::listen::{BindError, bind};
 use edge::logging::Format;
 use edge::ready::Ready;
@@ -13,7 +14,7 @@ use lookup_service::Callers;
 use serde_json::json;
 
 use crate::config::{COMMAND, Config, read};
-use crate::run::{LOOPBACK, RunError, Running, Sockets, start};
+use crate::run::{LOOPBACK, Running, Sockets, start};
 use crate::words::greeting;
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
@@ -24,13 +25,7 @@ pub async fn process() -> ExitCode {
     };
     logging::init(&config.operations.log);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    match serve(&config).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            tracing::error!(code = failure.code(), "{failure}");
-            ExitCode::FAILURE
-        }
-    }
+    end(serve(&config).await)
 }
 
 async fn serve(config: &Config) -> Result<(), Failure> {
@@ -46,7 +41,7 @@ async fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 fn sockets(config: &Config) -> Result<Sockets, Failure> {
-    let public = bind("listen", config.public.listen)?;
+    let public = bind("listen", config.public.listen).map_err(elsewhere)?;
     let admin = bind("admin-listen", config.operations.admin_listen)?;
     let node = |_| {
         let clients = bind("node-listen-ip", SocketAddr::new(config.node_ip, 0))?;
@@ -78,33 +73,14 @@ fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Why the process ends.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}{hint}", hint = elsewhere(.0))]
-    Bind(#[from] BindError),
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-// === impl Failure ===
-
-impl Failure {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Bind(error) => error.code(),
-            Self::System(_) => "system_refused",
-            Self::Run(error) => error.code(),
-        }
-    }
-}
-
 /// Whoever just tries this out has not read about flags yet.
-fn elsewhere(error: &BindError) -> &'static str {
-    match error.flag.as_str() {
-        "listen" => ", such as: cargo run --release -- --listen 127.0.0.1:0",
-        _ => "",
+fn elsewhere(error: BindError) -> Failure {
+    let listen = error.flag == "listen";
+    let failure = Failure::from(error);
+    match failure.remedy.clone() {
+        Some(remedy) if listen => {
+            failure.remedy(format!("{remedy}, such as: cargo run --release -- --listen 127.0.0.1:0"))
+        }
+        _ => failure,
     }
 }

@@ -9,6 +9,7 @@ use cluster::store::{MemoryStore, StoreError};
 use edge::admin::{self, Reason};
 use edge::config::Hidden;
 use edge::config::shared::{Peering, Public};
+use edge::failure::Failure;
 use edge::listen::Listener;
 use edge::serve::Http;
 use edge::tls::{Tls, TlsError};
@@ -210,16 +211,15 @@ impl Parts {
 
 // === impl RunError ===
 
-impl RunError {
-    /// The stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Secret(_) => "bad_secret",
-            Self::Tls(_) => "bad_certificate",
-            Self::Store(error) => error.code(),
-            Self::Node { .. } => "node_failed",
-            Self::Lookups(error) => error.code(),
-            Self::Lost(_) => "internal",
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Secret(error) => error.into(),
+            RunError::Tls(error) => error.into(),
+            RunError::Store(error) => error.into(),
+            RunError::Node { id, cause } => Self::from(cause).within(format!("node {id}")),
+            RunError::Lookups(error) => Self::from(error).within("the lookup service"),
+            RunError::Lost(_) => Self::new("internal", error),
         }
     }
 }

@@ -86,6 +86,22 @@ describe('every mistake is named at once, exit 2, and no port opens', () => {
   });
 });
 
+describe('a Redis of a kind that is not supported is a mistake beside the others', () => {
+  for (const program of /** @type {const} */ (['lookup-service', 'ws-node'])) {
+    for (const url of ['redis://a:1,b:2', 'redis+sentinel://127.0.0.1:1/main', 'redis://:hunter2@127.0.0.1:port']) {
+      test(`${program}: ${url}`, async () => {
+        const port = await freePort();
+        const args = ['--listen', `127.0.0.1:${port}`, '--redis', url, '--weight', '0', '--ticket-life-s', '0'];
+        const { code, opened, stderr } = await ended(program, args, COMPLETE[program], port);
+        assert.equal(code, 2, stderr);
+        assert.equal(opened, false);
+        for (const mistake of [/--redis: the value cannot be used: .*; write redis:/, /--(weight|ticket-life-s): "0" is out of range/]) assert.match(stderr, mistake);
+        assert.ok(!stderr.includes('hunter2'), 'no password is shown');
+      });
+    }
+  }
+});
+
 test('a port that is taken is named, exit 1', async (t) => {
   const server = http.createServer();
   const port = await freePort();
@@ -98,6 +114,7 @@ test('a port that is taken is named, exit 1', async (t) => {
     const { code, stderr } = await ended(program, ['--listen', `127.0.0.1:${port}`, '--admin-listen', '127.0.0.1:0', ...own], { RINGDIAL_SECRET: SECRET });
     assert.equal(code, 1, `${program}: ${stderr}`);
     assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${port}`), program);
+    assert.match(stderr, /code="bind_failed".* remedy="/, program);
   }
 });
 
@@ -119,6 +136,7 @@ describe('no Redis at the start', () => {
       assert.ok(Date.now() - startedAt >= 2_500, 'it waited');
       const lines = child.stderr.split('\n').filter((line) => line.toLowerCase().includes('redis') && line.includes(String(port)));
       assert.ok(lines.length >= 2, child.stderr);
+      assert.match(child.stderr, /ERROR .*code="store_unreachable".* remedy="start the Redis server/);
       assert.deepEqual(child.ready, []);
     });
   }

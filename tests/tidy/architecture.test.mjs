@@ -42,7 +42,7 @@ for (const [place, effect] of ABSENT) {
 
 test('a node has the store for its keeper only', () => {
   const users = sources.filter((file) => file.startsWith('ws-node/src/') && /\b(MembershipStore|RedisStore)\b/.test(read(path.join(REPOSITORY, file))));
-  assert.deepEqual(users.sort(), ['ws-node/src/main.rs', 'ws-node/src/run.rs']);
+  assert.deepEqual(users.sort(), ['ws-node/src/process.rs', 'ws-node/src/run.rs']);
 });
 
 test('source files that documents name are there', () => {

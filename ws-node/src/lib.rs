@@ -9,7 +9,9 @@ pub mod frames;
 mod metrics;
 mod net;
 mod node;
+mod process;
 mod run;
 
 pub use config::{COMMAND, LIMITS, NodeConfig, SessionLimits, Surroundings, read, session_limits};
+pub use process::process;
 pub use run::{RunError, Running, Sockets, run};

@@ -11,6 +11,7 @@ use cluster::wire::codes::CloseCode;
 use cluster::wire::node::Limits;
 use edge::admin::Reason;
 use edge::counts::Counts;
+use edge::failure::Failure;
 use edge::listen::Listener;
 use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener, PeerTarget};
 use edge::serve::{Http, Options, serve};
@@ -129,6 +130,19 @@ pub async fn run(
     let links = (PeerLinks::start(peering, targets, dial_tls), listener);
     let ending = guard.disarm();
     Ok(Running { url, peer, node, keeper, counts, ending, links, servers })
+}
+
+// === impl RunError ===
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Secret(error) => error.into(),
+            RunError::Tls(error) => error.into(),
+            RunError::Membership(error) => error.into(),
+            RunError::Ring(error) => Self::new(error.code(), error),
+        }
+    }
 }
 
 // === impl Running ===

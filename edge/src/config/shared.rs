@@ -4,6 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cluster::secret::PREVIOUS_SECRETS_MAX;
+pub use cluster::secret::SECRET_BYTES_MIN;
+use cluster::store::{RedisConfig, StoreError};
+
 use super::flag::Flag;
 use super::hidden::Hidden;
 use super::settings::Settings;
@@ -50,7 +54,7 @@ pub const OPERATIONS: [Flag; 3] = [
 
 /// The store; read by [`store`].
 pub const STORE: [Flag; 3] = [
-    Flag::value("redis", "URL", "redis:// or rediss:// address; several, separated by commas, for a Redis Cluster; redis+sentinel:// for Sentinel.").secret(),
+    Flag::value("redis", "URL", "redis://[user:password@]HOST[:PORT][/DATABASE] of one Redis 7 primary, or rediss:// for TLS. Redis Cluster and Sentinel are not supported yet.").secret(),
     Flag::value("redis-wait", "TIME", "How long to wait for Redis at start.").default("30s"),
     LEASE,
 ];
@@ -108,7 +112,7 @@ pub struct Operations {
 /// What [`store`] reads.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// Redis' address or addresses, with passwords if it has any.
+    /// Redis' url, with a password if it has any; checked.
     pub redis: Hidden,
     /// How long to wait for it at start.
     pub redis_wait: Duration,
@@ -116,7 +120,7 @@ pub struct Store {
     pub lease: Duration,
 }
 
-/// What [`secrets`] reads. Each at least 32 bytes.
+/// What [`secrets`] reads. Each at least 32 bytes, and not too many.
 #[derive(Clone, Debug)]
 pub struct SecretTexts {
     /// The one that signs.
@@ -138,8 +142,7 @@ pub struct Peering {
     pub ca: Option<PathBuf>,
 }
 
-/// The shortest cluster secret, in bytes.
-pub const SECRET_BYTES_MIN: usize = 32;
+const REDIS_REMEDY: &str = "write redis://HOST:PORT, or rediss://HOST:PORT for TLS, of one Redis 7 primary";
 
 /// Reads [`listen`] and [`PUBLIC`].
 pub fn public(settings: &mut Settings) -> Public {
@@ -193,6 +196,10 @@ pub fn secrets(settings: &mut Settings, required: bool) -> SecretTexts {
             format!("one of them has fewer than {SECRET_BYTES_MIN} bytes"),
             remedy,
         );
+    }
+    if split.len() > PREVIOUS_SECRETS_MAX {
+        let what = format!("there are {}, and {PREVIOUS_SECRETS_MAX} are taken at most", split.len());
+        settings.mistake("previous-secrets", what, "leave out the oldest");
     }
     if required && current.is_none() && !settings.is_given("secret") && !settings.is_given("secret-file") {
         settings.mistake("secret", "it is required", "give RINGDIAL_SECRET or --secret-file FILE");
@@ -263,13 +270,14 @@ fn tls_mistake(settings: &mut Settings, flag: &str, error: &TlsError) {
     settings.mistake(flag, what, remedy);
 }
 
+/// The store checks its own url, so that what is taken here can be connected to.
 fn redis_url(text: &str) -> Result<Hidden, String> {
-    let known = ["redis://", "rediss://", "redis+sentinel://"];
-    let urls = text.split(',').map(str::trim);
-    // Only the first needs its scheme: redis://a:6379,b:6379.
-    match urls.clone().next().filter(|first| known.iter().any(|scheme| first.starts_with(scheme))) {
-        Some(_) if urls.clone().all(|url| !url.is_empty()) => Ok(Hidden::new(text)),
-        _ => Err("is not a Redis address; write redis://HOST:PORT, rediss:// or redis+sentinel://".into()),
+    match RedisConfig::new(text).check() {
+        Ok(()) => Ok(Hidden::new(text)),
+        Err(StoreError::Invalid { cause } | StoreError::Unsupported { cause }) => {
+            Err(format!("cannot be used: {cause}; {REDIS_REMEDY}"))
+        }
+        Err(error) => Err(format!("cannot be used: {error}; {REDIS_REMEDY}")),
     }
 }
 

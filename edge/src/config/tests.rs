@@ -109,7 +109,7 @@ fn every_mistake_is_named_at_once_with_its_remedy() {
         "demo: --tls-cert: there is no key to it; give --tls-key too",
         "demo: --log-format: \"xml\" is not one of its words; write text or json",
         "demo: --header-timeout: \"5 parsecs\" is not a time; write a time from 100ms to 10m",
-        "demo: --redis: the value is not a Redis address; write redis://HOST:PORT, rediss:// or redis+sentinel://",
+        "demo: --redis: the value cannot be used: the url does not begin with redis:// or rediss://; write redis://HOST:PORT, or rediss://HOST:PORT for TLS, of one Redis 7 primary",
         "demo: --log-level: its value is missing; write --log-level LEVEL",
         "demo: RINGDIAL_LEASE_MSS: demo has no such setting; did you mean RINGDIAL_LEASE_MS?",
         "demo: RINGDIAL_LEASE_MS: \"ten\" is not a time; write a time from 500ms to 1m",
@@ -135,6 +135,30 @@ fn what_is_required_is_asked_for_once() {
         lines(&[], &[("RINGDIAL_SECRET", SECRET)]),
         ["demo: --redis: it is required; give --redis URL or RINGDIAL_REDIS",]
     );
+}
+
+#[test]
+fn a_store_that_cannot_be_connected_to_is_a_mistake_beside_the_others() {
+    for (url, cause) in [
+        ("redis://a:1,b:2", "several hosts (Redis Cluster) are not supported yet"),
+        ("redis+cluster://a:1", "Redis Cluster is not supported yet"),
+        ("redis+sentinel://a:1/main", "Redis Sentinel is not supported yet"),
+        ("redis://:hunter2@a:port", "the url cannot be read"),
+        ("redis://a:99999", "the url cannot be read"),
+        ("redis://", "the url cannot be read"),
+        ("unix:///run/redis.sock", "the url does not begin with redis:// or rediss://"),
+    ] {
+        let secrets = [SECRET; 5].join(",");
+        let found =
+            lines(&["--redis", url], &[("RINGDIAL_SECRET", SECRET), ("RINGDIAL_PREVIOUS_SECRETS", &secrets)]);
+        let remedy = "write redis://HOST:PORT, or rediss://HOST:PORT for TLS, of one Redis 7 primary";
+        let expected = [
+            format!("demo: --redis: the value cannot be used: {cause}; {remedy}"),
+            "demo: RINGDIAL_PREVIOUS_SECRETS: there are 5, and 4 are taken at most; leave out the oldest"
+                .into(),
+        ];
+        assert_eq!(found, expected, "{url}");
+    }
 }
 
 #[test]

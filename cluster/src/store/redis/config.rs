@@ -30,10 +30,18 @@ impl RedisConfig {
         Self { url: url.to_owned(), authorities: None, response_timeout: second, connect_timeout: second }
     }
 
+    /// Whether there can be a connection with this configuration; makes none.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] and [`StoreError::Unsupported`]. No password is in their texts.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.client().map(|_| ())
+    }
+
     /// A client of this server that connects to nothing yet, and the server's address for logs.
     pub(super) fn client(&self) -> Result<(Client, String), StoreError> {
         self.refuse_unsupported()?;
-        let invalid = |_| StoreError::Invalid { cause: "the store's url cannot be read".to_owned() };
+        let invalid = |_| StoreError::Invalid { cause: "the url cannot be read".to_owned() };
         let info: ConnectionInfo = self.url.as_str().into_connection_info().map_err(invalid)?;
         let address = address_of(info.addr())?;
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -67,7 +75,7 @@ impl RedisConfig {
             "redis" | "rediss" => return Ok(()),
             _ => {
                 return Err(StoreError::Invalid {
-                    cause: "the store's url begins with redis:// or rediss://".to_owned(),
+                    cause: "the url does not begin with redis:// or rediss://".to_owned(),
                 });
             }
         };
