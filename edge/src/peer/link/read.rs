@@ -113,7 +113,7 @@ impl Inbox {
     /// Asks for the ring if need be, and gives the owner every batch that need not wait.
     fn go_on(&mut self, now: Instant) {
         if self.follow.is_full() {
-            self.heard = now; // a reader that does not read hears nothing; that is not the peer's silence
+            self.heard = now; // who does not read hears nothing: the peer's time begins when it is read again
         }
         let mut have = self.ring.version();
         if self.follow.is_behind(have) && self.follow.ask(have, now, &mut self.asks.lock()) {
@@ -139,8 +139,7 @@ impl Inbox {
     }
 
     fn next_look(&self) -> Instant {
-        let silent = self.heard + self.silence;
-        if self.follow.is_waiting() { silent.min(Instant::now() + LOOK_AGAIN) } else { silent }
+        if self.follow.is_waiting() { Instant::now() + LOOK_AGAIN } else { self.heard + self.silence }
     }
 
     fn broken(&self, error: &LinkError) -> CloseReason {

@@ -148,10 +148,16 @@ async fn a_peer_that_does_not_answer_is_not_the_last_one_asked() {
 
 #[tokio::test]
 async fn waiting_without_reading_is_not_taken_for_silence() {
-    let settings = LinkSettings { held_bytes_max: 1000, ..hasty() };
-    let (_a, b, to_b) = behind(Setup { believes: false, settings, ..setup("b", 1) }).await;
-    to_b.try_send(vec![1; 2000].into()).unwrap();
+    let wait = hasty().silence * 2;
+    let settings = LinkSettings { held_bytes_max: 50, ring_wait: wait, ..hasty() };
+    let b = Setup { ring: 3, settings, ..setup("b", 1) }.start();
+    let token = tokens(SECRET).sign(&name("a", 1), &name("b", 1), "nonce", now_s());
+    let mut statue = Raw::dial(b.address, "/peer", Some(&token)).await;
+    b.opened(1).await;
+    let began = Instant::now();
+    statue.send(&message(5, &[7; 100]), true).await;
     b.frames(1).await;
-    to_b.try_send("and on".into()).unwrap();
-    b.frames(2).await;
+    assert!(began.elapsed() >= wait);
+    assert_eq!(b.closed().await, CloseReason::Silent, "its time began when it was read again");
+    assert!(began.elapsed() >= wait + hasty().silence, "{:?}", began.elapsed());
 }
