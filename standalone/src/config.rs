@@ -104,7 +104,7 @@ fn secrets(settings: &mut Settings) -> SecretTexts {
 
 fn address(text: &str) -> Result<IpAddr, String> {
     match text.parse::<IpAddr>() {
-        Ok(ip) if ip.is_unspecified() => {
+        Ok(ip) if shared::is_unspecified(ip) => {
             Err("is an address that nobody can connect to; name one of this host's own".into())
         }
         Ok(ip) => Ok(ip),

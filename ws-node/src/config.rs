@@ -1,5 +1,6 @@
 //! What a node can be told.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ static NODE: &[Flag] = &[
     Flag::value(
         "public-url",
         "URL",
-        "Where clients reach it, as wss://HOST/ws. Without it: the address of --listen.",
+        "Where clients reach it, as wss://HOST/ws. Without it: the address of --listen, which is then not 0.0.0.0 or [::].",
     ),
     Flag::value(
         "rebalance",
@@ -117,6 +118,9 @@ pub struct Surroundings {
 pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
     let operations = shared::operations(settings);
     let store = shared::store(settings);
+    let public = shared::public(settings);
+    let remedy = "give wss://HOST/ws as clients reach this node, or an address of this host to --listen";
+    shared::reachable(settings, ("listen", public.listen), "public-url", remedy);
     let rebalance = settings.choice("rebalance", ("arcs", Rebalance::Arcs), &[("none", Rebalance::None)]);
     let config = NodeConfig {
         id: settings.required("node-id", String::new(), id),
@@ -125,7 +129,7 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
         public_url: settings.optional("public-url", url),
         rebalance,
         move_rate: number(settings, "move-rate", 1..=1_000_000),
-        public: shared::public(settings),
+        public,
         peering: shared::peering(settings),
         store_wait: store.redis_wait,
         secrets: shared::secrets(settings, true),
@@ -183,9 +187,19 @@ fn id(text: &str) -> Result<String, String> {
 }
 
 fn url(text: &str) -> Result<String, String> {
-    if cluster::ring::is_valid_url(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("is not a WebSocket address; write wss://HOST/ws".into())
+    if !cluster::ring::is_valid_url(text) {
+        return Err("is not a WebSocket address; write wss://HOST/ws".into());
+    }
+    let authority = text.split('/').nth(2).unwrap_or_default();
+    let address = authority.parse::<SocketAddr>().map(|address| address.ip());
+    match address.or_else(|_| authority.trim_matches(['[', ']']).parse()) {
+        Ok(ip) if shared::is_unspecified(ip) => {
+            Err("is an address that nobody can connect to; write wss://HOST/ws as clients reach this node"
+                .into())
+        }
+        _ => Ok(text.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

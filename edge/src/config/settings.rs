@@ -57,7 +57,8 @@ impl Settings {
 
     /// `host:port` to listen on: an IP address, or `localhost`.
     pub fn address(&mut self, name: &str) -> SocketAddr {
-        self.required(name, SocketAddr::from(([0, 0, 0, 0], 0)), value::address)
+        // The stand-in is an address that no further mistake is found in.
+        self.required(name, SocketAddr::from(([127, 0, 0, 1], 0)), value::address)
     }
 
     /// The same, not required.

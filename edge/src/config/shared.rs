@@ -1,6 +1,6 @@
 //! The flags that several binaries have in common, and their reading.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +79,11 @@ pub const SECRETS: [Flag; 4] = [
 pub const PEERING: [Flag; 5] = [
     Flag::value("peer-listen", "IP:PORT", "Where other nodes connect. Keep it private.")
         .default("127.0.0.1:0"),
-    Flag::value("peer-address", "HOST:PORT", "Where other nodes reach this one, if not at --peer-listen."),
+    Flag::value(
+        "peer-address",
+        "HOST:PORT",
+        "Where other nodes reach this one, if not at --peer-listen. Required where that is 0.0.0.0 or [::].",
+    ),
     Flag::value("peer-tls-cert", "FILE", "Certificate chain of the peer listener."),
     Flag::value("peer-tls-key", "FILE", "Its private key."),
     Flag::value(
@@ -207,9 +211,26 @@ pub fn secrets(settings: &mut Settings, required: bool) -> SecretTexts {
     SecretTexts { current, previous: split }
 }
 
+/// Whether an address only says where to listen (`0.0.0.0`, `[::]`), so that nobody can connect to it.
+pub fn is_unspecified(ip: IpAddr) -> bool {
+    ip.to_canonical().is_unspecified()
+}
+
+/// Notes a mistake where others would be told to connect to `listen`, nobody can, and `told`, the flag that says where they
+/// can, is not given.
+pub fn reachable(settings: &mut Settings, listen: (&str, SocketAddr), told: &str, remedy: &str) {
+    let (flag, address) = listen;
+    if is_unspecified(address.ip()) && !settings.is_given(told) {
+        let what = format!("it is required beside --{flag} {address}, to which nobody can connect");
+        settings.mistake(told, what, remedy);
+    }
+}
+
 /// Reads [`PEERING`].
 pub fn peering(settings: &mut Settings) -> Peering {
     let listen = settings.address("peer-listen");
+    let remedy = "give HOST:PORT as the other nodes reach it, or an address of this host to --peer-listen";
+    reachable(settings, ("peer-listen", listen), "peer-address", remedy);
     let tls = tls_files(settings, "peer-tls-cert", "peer-tls-key");
     let ca = authorities(settings);
     if !settings.is_given("peer-tls-cert") && !listen.ip().is_loopback() {
@@ -285,6 +306,10 @@ fn host_and_port(text: &str) -> Result<String, String> {
     let fault = || "is not an address to connect to; write HOST:PORT".to_owned();
     let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
     let port: u16 = port.parse().map_err(|_| fault())?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse().is_ok_and(is_unspecified) {
+        return Err("is an address that nobody can connect to; write HOST:PORT as others reach it".into());
+    }
     let host_ok = !host.is_empty() && !host.contains(['/', '@', ' ']);
     if host_ok && port > 0 { Ok(text.to_owned()) } else { Err(fault()) }
 }

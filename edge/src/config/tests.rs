@@ -241,9 +241,36 @@ fn certificate_files_are_looked_at_with_everything_else() {
 
 #[test]
 fn a_peer_listener_in_the_open_without_tls_is_said_loudly() {
-    let args = ["--redis=redis://h", "--peer-listen", "0.0.0.0:0"];
+    let args = ["--redis=redis://h", "--peer-listen", "192.0.2.1:0"];
     let (_, warnings) = outcome(&COMMAND, parse(&args, &[("RINGDIAL_SECRET", SECRET)]), all).unwrap();
     assert!(warnings.len() == 1 && warnings[0].contains("has no TLS"), "{warnings:?}");
+}
+
+#[test]
+fn other_nodes_are_told_an_address_that_they_can_connect_to() {
+    let peering = |args: &[&str]| {
+        let mut settings = parse(args, &NONE);
+        let read = shared::peering(&mut settings);
+        settings.finish().map(|_| read).map_err(|mistakes| mistakes.to_string())
+    };
+    for anywhere in ["0.0.0.0:7", "[::]:7", "[::ffff:0.0.0.0]:7"] {
+        assert_eq!(
+            peering(&["--peer-listen", anywhere]).unwrap_err(),
+            format!(
+                "--peer-address: it is required beside --peer-listen {anywhere}, to which nobody can connect; \
+                 give HOST:PORT as the other nodes reach it, or an address of this host to --peer-listen"
+            )
+        );
+        let told = peering(&["--peer-listen", anywhere, "--peer-address", "n1.internal:7"]).unwrap();
+        assert_eq!(told.address.as_deref(), Some("n1.internal:7"));
+        let none = peering(&["--peer-listen", anywhere, "--peer-address", anywhere]).unwrap_err();
+        assert!(
+            none.contains("nobody can connect to; write HOST:PORT") && none.lines().count() == 1,
+            "{none}"
+        );
+    }
+    let unreadable = peering(&["--peer-listen", "0.0.0.0"]).unwrap_err();
+    assert_eq!(unreadable.lines().count(), 1, "{unreadable}");
 }
 
 #[test]
