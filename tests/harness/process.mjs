@@ -122,13 +122,18 @@ export class Process {
   }
 }
 
+/** From here on the logs of processes that have ended are of no interest. */
+export function forgetEnded() {
+  for (const child of started) if (!child.running) started.delete(child);
+}
+
 /** The logs of every process of this test file, for a failure's report; each is reported once. */
 export function takeLogs() {
   const reports = [...started].map((child) => {
     const state = child.running ? 'running' : `ended ${JSON.stringify(child.exit)}`;
     return `--- ${child.name} (pid ${child.pid}, ${state}): ${child.commandLine}\n${child.tail()}`;
   });
-  for (const child of started) if (!child.running) started.delete(child);
+  forgetEnded();
   return reports.join('\n');
 }
 

@@ -3,7 +3,7 @@
  * when it fails.
  */
 import nodeTest from 'node:test';
-import { takeLogs } from './process.mjs';
+import { forgetEnded, takeLogs } from './process.mjs';
 import { within } from './until.mjs';
 
 /**
@@ -15,6 +15,7 @@ export function test(name, options, body) {
   if (typeof options === 'function') return test(name, {}, options);
   const { within_ms = 60_000, skip = false } = options;
   return nodeTest(name, { skip }, async (t) => {
+    forgetEnded();
     try {
       await within(`the test "${name}"`, Promise.resolve(body?.(t)), within_ms);
     } catch (error) {

@@ -134,8 +134,8 @@ function isBelow(file, folder) {
   return file.startsWith(`${folder}/`) || file === `${folder}.rs`;
 }
 
-/** Tests may reach for a real server, and unwrap. @param {string} file */
-const isTest = (file) => /(^|\/)tests(\/|\.rs$)/.test(file);
+/** Tests and benchmarks may reach for a real server, and unwrap. @param {string} file */
+const isTest = (file) => /(^|\/)(tests|benches)(\/|\.rs$)/.test(file);
 
 /** The code up to its inline test module, which stands last. @param {string} text */
 const withoutTests = (text) => codeOnly(text, 'rust').split(/#\[cfg\(test\)\]/)[0];
