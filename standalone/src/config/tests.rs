@@ -1,5 +1,4 @@
 //! Flags in, configuration or mistakes out.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 

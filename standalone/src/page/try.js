@@ -12,15 +12,17 @@ if (!me || (to && words.length === 0)) {
 }
 
 // Node 20 and 21 have a WebSocket behind a flag only: once more, with it.
-const script = () => fetch(`${ORIGIN}/try.js`).then((answer) => answer.text());
-const again = (input) => {
+const again = async () => {
+  const script = await fetch(`${ORIGIN}/try.js`).then((answer) => answer.text());
   const flags = ["--experimental-websocket", "--no-warnings", "-", ...process.argv.slice(2)];
-  const { status } = require("node:child_process").spawnSync(process.execPath, flags, { input, stdio: ["pipe", "inherit", "inherit"] });
-  process.exit(status ?? 130);
+  const child = require("node:child_process").spawn(process.execPath, flags, { stdio: ["pipe", "inherit", "inherit"] });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code) => process.exit(code ?? 130));
+  child.stdin.end(script);
 };
 
 const main = async () => {
-  if (!globalThis.WebSocket) return again(await script());
+  if (!globalThis.WebSocket) return again();
   const source = await fetch(`${ORIGIN}/ringdial.min.js`).then((answer) => answer.text());
   const { connect } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
   const client = await connect({ lookup: `${ORIGIN}/lookup`, id: me, token: process.env.TOKEN });
