@@ -51,8 +51,15 @@ fn sockets(config: &Config) -> Result<Sockets, Failure> {
     Ok(Sockets { public, admin, nodes })
 }
 
-/// The ready line for programs, and for people where everything is.
+/// For people where everything is, and then the ready line for programs: who has read that finds the words written.
 fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
+    // Who reads JSON lines reads no greeting.
+    if config.operations.log.format == Format::Text {
+        let tokens = matches!(config.callers, Callers::Tokens(_));
+        let text = greeting(&running.origin, &running.nodes, tokens);
+        // Nobody is left to greet if stderr is closed.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
     let mut ready = Ready::new("ringdial");
     ready.url = Some(running.origin.clone());
     ready.admin = Some(running.admin);
@@ -62,15 +69,7 @@ fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
         .map(|node| json!({ "node": node.id, "url": node.url, "peer": node.peer }))
         .collect();
     ready.more.insert("nodes", nodes.into());
-    ready.announce()?;
-    // Who reads JSON lines reads no greeting.
-    if config.operations.log.format == Format::Text {
-        let tokens = matches!(config.callers, Callers::Tokens(_));
-        let text = greeting(&running.origin, &running.nodes, tokens);
-        // Nobody is left to greet if stderr is closed.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-    Ok(())
+    ready.announce()
 }
 
 /// Whoever just tries this out has not read about flags yet.

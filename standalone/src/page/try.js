@@ -25,7 +25,7 @@ const main = async () => {
   if (!globalThis.WebSocket) return again();
   const source = await fetch(`${ORIGIN}/ringdial.min.js`).then((answer) => answer.text());
   const { connect } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
-  const client = await connect({ lookup: `${ORIGIN}/lookup`, id: me, token: process.env.TOKEN });
+  const client = await connect({ lookup: `${ORIGIN}/lookup`, id: me, token: process.env.TOKEN || undefined });
   const show = (line) => console.log(line);
 
   client.on("status", (status) => {
