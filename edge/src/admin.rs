@@ -10,16 +10,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
 use crate::listen::Listener;
+use crate::metrics::Page;
 use crate::problem::Problem;
-use crate::process::ProcessMetrics;
 use crate::serve::{Options, serve as serve_http};
 
 /// Why a process does not want work now.
@@ -42,23 +39,9 @@ type Answer = Response<Full<Bytes>>;
 /// Connections to the admin listener; there are few who ask.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A registry that shows the process itself. Further metrics are added before it is given to [`serve`].
-pub fn registry(role: &'static str) -> Registry {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(ProcessMetrics));
-    let build = Info::new(vec![("role", role), ("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("ringdial_build", "What runs here", build);
-    registry
-}
-
 /// Answers until `shutdown`. Give it a token that outlives the drain: a draining process is still asked how it is.
-pub async fn serve(
-    listener: Listener,
-    registry: Registry,
-    readiness: impl Readiness,
-    shutdown: CancellationToken,
-) {
-    let state = Arc::new((registry, readiness));
+pub async fn serve(listener: Listener, page: Page, readiness: impl Readiness, shutdown: CancellationToken) {
+    let state = Arc::new((page, readiness));
     let service = service_fn(move |request: Request<Incoming>| {
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &state.0, &state.1)) }
@@ -84,7 +67,7 @@ impl<F: Fn() -> Vec<Reason> + Send + Sync + 'static> Readiness for F {
     }
 }
 
-fn answer(method: &Method, path: &str, registry: &Registry, readiness: &impl Readiness) -> Answer {
+fn answer(method: &Method, path: &str, page: &Page, readiness: &impl Readiness) -> Answer {
     let reading = matches!(*method, Method::GET | Method::HEAD);
     match path {
         "/livez" | "/readyz" | "/metrics" if !reading => {
@@ -96,7 +79,7 @@ fn answer(method: &Method, path: &str, registry: &Registry, readiness: &impl Rea
         }
         "/livez" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into()),
         "/readyz" => ready(&readiness.reasons()),
-        "/metrics" => metrics(registry),
+        "/metrics" => metrics(page),
         _ => Problem::new(StatusCode::NOT_FOUND, "not_found", "here are /livez, /readyz and /metrics").full(),
     }
 }
@@ -113,10 +96,9 @@ fn ready(reasons: &[Reason]) -> Answer {
     text(status, "application/json", body + "\n")
 }
 
-fn metrics(registry: &Registry) -> Answer {
-    let mut page = String::new();
-    match encode(&mut page, registry) {
-        Ok(()) => text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page),
+fn metrics(page: &Page) -> Answer {
+    match page.text() {
+        Ok(page) => text(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", page),
         Err(_) => {
             let detail = "the metrics could not be written; this is a bug";
             Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).full()

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+
+use crate::metrics::{Figure, Source};
 
 /// The counters of one listener; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -33,28 +34,6 @@ pub struct Permit(Counts);
 // === impl Counts ===
 
 impl Counts {
-    /// Adds the counters to the metrics page, labelled `listener="<name>"`.
-    pub fn register(&self, registry: &mut Registry, name: &'static str) {
-        let registry = registry.sub_registry_with_label(("listener".into(), name.into()));
-        let own = &self.inner;
-        registry.register("ringdial_connections_open", "Connections open now", own.open.clone());
-        for (name, help, counter) in [
-            ("ringdial_connections_accepted", "Connections accepted", &own.accepted),
-            ("ringdial_connections_refused", "Connections closed unread, over the limit", &own.refused),
-            ("ringdial_accept_errors", "Failed accepts, such as no file descriptor left", &own.accept_errors),
-            ("ringdial_tls_handshake_errors", "TLS handshakes that failed or took too long", &own.tls_errors),
-            (
-                "ringdial_header_timeouts",
-                "Connections closed before a whole request head",
-                &own.header_timeouts,
-            ),
-            ("ringdial_request_timeouts", "Requests answered with 408", &own.request_timeouts),
-            ("ringdial_connections_cut", "Connections cut at the end of the grace", &own.cut),
-        ] {
-            registry.register(name, help, counter.clone());
-        }
-    }
-
     /// Connections open now, upgraded ones included.
     pub fn open(&self) -> usize {
         usize::try_from(self.inner.open.get()).unwrap_or(0)
@@ -105,6 +84,48 @@ impl Counts {
 
     pub(crate) fn cut_off(&self) {
         self.inner.cut.inc();
+    }
+}
+
+/// Labelled `listener`, and with the part whose listener it is.
+impl Source for Counts {
+    type Reading = Self;
+
+    const FIGURES: &'static [Figure<Self>] = &[
+        Figure::gauge("ringdial_connections_open", "Connections open now", |counts| {
+            u64::try_from(counts.inner.open.get()).ok()
+        }),
+        Figure::counter("ringdial_connections_accepted", "Connections accepted", |counts| {
+            counts.inner.accepted.get()
+        }),
+        Figure::counter(
+            "ringdial_connections_refused",
+            "Connections closed unread, over the limit",
+            Self::refused,
+        ),
+        Figure::counter(
+            "ringdial_accept_errors",
+            "Failed accepts, such as no file descriptor left",
+            |counts| counts.inner.accept_errors.get(),
+        ),
+        Figure::counter(
+            "ringdial_tls_handshake_errors",
+            "TLS handshakes that failed or took too long",
+            Self::tls_errors,
+        ),
+        Figure::counter(
+            "ringdial_header_timeouts",
+            "Connections closed before a whole request head",
+            |counts| counts.inner.header_timeouts.get(),
+        ),
+        Figure::counter("ringdial_request_timeouts", "Requests answered with 408", |counts| {
+            counts.inner.request_timeouts.get()
+        }),
+        Figure::counter("ringdial_connections_cut", "Connections cut at the end of the grace", Self::cut),
+    ];
+
+    fn read(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
 

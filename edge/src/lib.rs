@@ -12,6 +12,7 @@ pub mod io;
 pub mod limits;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod peer;
 pub mod problem;
 pub mod process;

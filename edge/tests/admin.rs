@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use ringdial_edge::admin::{self, Reason};
 use ringdial_edge::counts::Counts;
 use ringdial_edge::listen::bind;
+use ringdial_edge::metrics::{Page, labels};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -26,14 +27,14 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
 async fn livez_readyz_and_metrics() {
     let listener = bind("admin-listen", "127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.address();
-    let mut registry = admin::registry("ws-node");
-    Counts::default().register(&mut registry, "public");
-    Counts::default().register(&mut registry, "peer");
+    let mut page = Page::new("ws-node");
+    page.add(labels([("listener", "public")]), Counts::default());
+    page.add(labels([("listener", "peer")]), Counts::default());
     let reasons = Arc::new(Mutex::new(vec![Reason::new("store_unreachable", "Redis does not answer")]));
     let asked = Arc::clone(&reasons);
     let shutdown = CancellationToken::new();
     let readiness = move || asked.lock().clone();
-    let done = tokio::spawn(admin::serve(listener, registry, readiness, shutdown.clone()));
+    let done = tokio::spawn(admin::serve(listener, page, readiness, shutdown.clone()));
 
     let text = ask(address, "GET", "/readyz").await;
     assert!(text.starts_with("HTTP/1.1 503"), "{text}");

@@ -11,11 +11,11 @@ use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::limits::Limits;
 use edge::listen::Listener;
+use edge::metrics::{Page, labels};
 use edge::ready::Ready;
 use edge::serve::{Http, Options};
 use edge::tls::Tls;
 use edge::{admin, serve};
-use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -91,13 +91,13 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let lookups = LookupService::new(config, stores);
     let ready = lookups.ready_line(&sockets);
-    let mut registry = admin::registry("lookup-service");
-    lookups.register(&mut registry);
+    let mut page = Page::new("lookup-service");
+    lookups.register(&mut page);
     let readiness = lookups.readiness();
     let admin_stop = CancellationToken::new();
     let administration = async {
         if let Some(listener) = sockets.admin {
-            admin::serve(listener, registry, readiness, admin_stop.clone()).await;
+            admin::serve(listener, page, readiness, admin_stop.clone()).await;
         }
     };
     let serving = async {
@@ -124,11 +124,11 @@ impl LookupService {
         Self { app, config, counts: Counts::default() }
     }
 
-    /// Adds its figures to a registry.
-    pub fn register(&self, registry: &mut Registry) {
-        self.counts.register(registry, "public");
-        self.app.metrics.register(registry);
-        metrics::register_rings(registry, self.app.clone());
+    /// Adds its figures to the metrics page, of a process that has one lookup service.
+    pub fn register(&self, page: &mut Page) {
+        page.add(labels([("listener", "public")]), self.counts.clone());
+        self.app.metrics.register(page.registry());
+        metrics::register_rings(page.registry(), self.app.clone());
     }
 
     /// Why it should get no lookups, for `/readyz`.

@@ -1,5 +1,7 @@
 //! What is beside the lookups: the ring document, browsers' rules, pages, the admin listener, the end.
 
+#[path = "../../edge/tests/common/openmetrics.rs"]
+mod openmetrics;
 mod support;
 
 use bytes::Bytes;
@@ -109,6 +111,7 @@ async fn the_admin_listener_tells_how_it_is() {
     assert_eq!(lookup.admin("/livez").send().await.status, 200);
     assert_eq!(lookup.admin("/readyz").send().await.status, 200);
     let page = lookup.admin("/metrics").send().await;
+    openmetrics::read(page.text()).unwrap_or_else(|fault| panic!("{fault}\n\n{}", page.text()));
     let version = lookup.sees("default", 2).await.version;
     for line in [
         "ringdial_lookups_total{outcome=\"granted\"} 2",

@@ -11,6 +11,7 @@ use edge::config::Hidden;
 use edge::config::shared::{Peering, Public};
 use edge::failure::Failure;
 use edge::listen::Listener;
+use edge::metrics::Page;
 use edge::serve::Http;
 use edge::tls::{Tls, TlsError};
 use lookup_service::LookupService;
@@ -130,7 +131,7 @@ struct Begun {
 
 async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<Begun, RunError> {
     let store = MemoryStore::new().membership(SERVICE, config.lease)?;
-    let mut registry = admin::registry("ringdial");
+    let mut page = Page::new("ringdial");
     let mut readiness: Vec<Readiness> = Vec::new();
     let mut nodes = Vec::new();
     // One after the other: racing for the first version of the ring would take longer.
@@ -138,7 +139,7 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
         let id = format!("n{number}");
         let running = ws_node::run(sockets, &node_config(&id, config), store.clone()).await;
         let running = running.map_err(|cause| RunError::Node { id: id.clone(), cause })?;
-        running.register(registry.sub_registry_with_label(("node".into(), id.clone().into())));
+        running.register(&mut page);
         readiness.push(Box::new(running.readiness()));
         nodes.push(NodeAddress { id: id.clone(), url: running.url.clone(), peer: running.peer.clone() });
         let stop = parts.stop.clone();
@@ -148,14 +149,14 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
     }
     let origin = origin(sockets.public.address(), config.public.tls.is_some());
     let lookups = lookups(config, store, &origin, &nodes)?;
-    lookups.register(&mut registry);
+    lookups.register(&mut page);
     readiness.push(Box::new(lookups.readiness()));
     parts.serve_lookups(lookups, sockets.public).await?;
 
     let admin = sockets.admin.address();
     let admin_stop = CancellationToken::new();
     let reasons = move || readiness.iter().flat_map(|part| part()).collect::<Vec<Reason>>();
-    let administration = tokio::spawn(admin::serve(sockets.admin, registry, reasons, admin_stop.clone()));
+    let administration = tokio::spawn(admin::serve(sockets.admin, page, reasons, admin_stop.clone()));
     Ok(Begun { origin, admin, nodes, admin_stop, administration })
 }
 

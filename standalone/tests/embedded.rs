@@ -1,6 +1,9 @@
 //! The embedded default from its start to its end, within this process: looked up over real sockets.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../edge/tests/common/openmetrics.rs"]
+mod openmetrics;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -130,11 +133,14 @@ async fn one_admin_listener_speaks_for_all_parts() {
     assert_eq!(get(admin, "/livez").await.0, 200);
     assert_eq!(get(admin, "/readyz").await.0, 200);
     let (_, _, metrics) = get(admin, "/metrics").await;
+    openmetrics::read(&metrics).unwrap_or_else(|fault| panic!("{fault}\n\n{metrics}"));
     for line in [
         "ringdial_lookups_total{outcome=\"granted\"} 1",
         "ringdial_ring_nodes{service=\"default\"} 2",
         "ringdial_node_sessions{node=\"n1\"} 0",
         "ringdial_node_sessions{node=\"n2\"} 0",
+        "ringdial_connections_open{node=\"n1\",listener=\"clients\"} 0",
+        "ringdial_tls_handshake_errors_total{node=\"n2\",listener=\"peers\"} 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in:\n{metrics}");
     }

@@ -6,6 +6,7 @@ use cluster::store::{RedisConfig, RedisStore};
 use edge::config::load;
 use edge::failure::{Failure, end};
 use edge::listen::bind;
+use edge::metrics::Page;
 use edge::ready::Ready;
 use edge::{admin, logging, process as os, shutdown};
 use tokio_util::sync::CancellationToken;
@@ -42,8 +43,8 @@ async fn serve(config: &NodeConfig, around: &Surroundings) -> Result<(), Failure
         () = stop.cancelled() => return Ok(()),
     };
 
-    let mut registry = admin::registry("ws-node");
-    running.register(&mut registry);
+    let mut page = Page::new("ws-node");
+    running.register(&mut page);
     let mut ready = Ready::new("ws-node");
     ready.node = Some(config.id.clone());
     ready.url = Some(running.url.clone());
@@ -51,7 +52,7 @@ async fn serve(config: &NodeConfig, around: &Surroundings) -> Result<(), Failure
     ready.admin = Some(admin.address());
     ready.more.insert("service", config.service.clone().into());
     let admin_end = CancellationToken::new();
-    let admin = tokio::spawn(admin::serve(admin, registry, running.readiness(), admin_end.clone()));
+    let admin = tokio::spawn(admin::serve(admin, page, running.readiness(), admin_end.clone()));
     ready.announce()?;
     let outcome = running.serve(stop).await;
     admin_end.cancel();

@@ -13,10 +13,10 @@ use edge::admin::Reason;
 use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::listen::Listener;
+use edge::metrics::{Page, labels};
 use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener, PeerTarget};
 use edge::serve::{Http, Options, serve};
 use edge::tls::{ClientTls, Tls, TlsError};
-use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{NodeConfig, SessionLimits};
 use crate::core::{Core, CoreConfig};
-use crate::metrics::NodeMetrics;
+use crate::metrics::NodeFigures;
 use crate::net::ClientService;
 use crate::node::{ConnectionSettings, Node};
 
@@ -148,13 +148,14 @@ impl From<RunError> for Failure {
 // === impl Running ===
 
 impl Running {
-    /// Adds the node's figures to a registry.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Adds the node's figures to the metrics page, labelled with its id.
+    pub fn register(&self, page: &mut Page) {
         let (clients, peers, links) = &self.counts;
-        clients.register(registry, "clients");
-        peers.register(registry, "peers");
-        links.register(registry);
-        registry.register_collector(Box::new(NodeMetrics(Arc::clone(&self.node))));
+        let id = &*self.node.core().me().id.clone();
+        page.add(labels([("node", id), ("listener", "clients")]), clients.clone());
+        page.add(labels([("node", id), ("listener", "peers")]), peers.clone());
+        page.add(labels([("node", id)]), links.clone());
+        page.add(labels([("node", id)]), NodeFigures(Arc::clone(&self.node)));
     }
 
     /// Why it wants no new clients, for `/readyz`.

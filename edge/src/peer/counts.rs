@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+
+use crate::metrics::{Figure, Source};
 
 /// The counters of all links of a process; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -59,35 +60,6 @@ pub(super) struct Inner {
 // === impl LinkCounts ===
 
 impl LinkCounts {
-    /// Adds the counters to the metrics page.
-    pub fn register(&self, registry: &mut Registry) {
-        let own = &self.inner;
-        registry.register("ringdial_peer_links_open", "Links to peers open now", own.open.clone());
-        for (name, help, counter) in [
-            ("ringdial_peer_frames_out", "Frames written to peers", &own.frames_out),
-            (
-                "ringdial_peer_messages_out",
-                "Messages (batches of frames) written to peers",
-                &own.messages_out,
-            ),
-            ("ringdial_peer_bytes_out", "Bytes written to peers", &own.bytes_out),
-            ("ringdial_peer_frames_in", "Frames read from peers", &own.frames_in),
-            ("ringdial_peer_messages_in", "Messages (batches of frames) read from peers", &own.messages_in),
-            ("ringdial_peer_bytes_in", "Bytes read from peers", &own.bytes_in),
-            ("ringdial_peer_links_opened", "Links to peers opened", &own.opened),
-            ("ringdial_peer_dial_failures", "Attempts to open a link that failed", &own.dial_failures),
-            ("ringdial_peer_handshakes_refused", "Handshakes of peers refused", &own.refused),
-            ("ringdial_peer_rings_asked", "Ring records asked of peers", &own.rings_asked),
-            (
-                "ringdial_peer_rings_missed",
-                "Waits for a ring record that ended without it",
-                &own.rings_missed,
-            ),
-        ] {
-            registry.register(name, help, counter.clone());
-        }
-    }
-
     /// Links open now.
     pub fn open(&self) -> usize {
         usize::try_from(self.inner.open.get()).unwrap_or(0)
@@ -113,5 +85,58 @@ impl LinkCounts {
 
     pub(super) fn inner(&self) -> &Inner {
         &self.inner
+    }
+}
+
+impl Source for LinkCounts {
+    type Reading = Self;
+
+    const FIGURES: &'static [Figure<Self>] = &[
+        Figure::gauge("ringdial_peer_links_open", "Links to peers open now", |counts| {
+            u64::try_from(counts.inner.open.get()).ok()
+        }),
+        Figure::counter("ringdial_peer_frames_out", "Frames written to peers", |counts| {
+            counts.inner.frames_out.get()
+        }),
+        Figure::counter(
+            "ringdial_peer_messages_out",
+            "Messages (batches of frames) written to peers",
+            |counts| counts.inner.messages_out.get(),
+        ),
+        Figure::counter("ringdial_peer_bytes_out", "Bytes written to peers", |counts| {
+            counts.inner.bytes_out.get()
+        }),
+        Figure::counter("ringdial_peer_frames_in", "Frames read from peers", |counts| {
+            counts.inner.frames_in.get()
+        }),
+        Figure::counter(
+            "ringdial_peer_messages_in",
+            "Messages (batches of frames) read from peers",
+            |counts| counts.inner.messages_in.get(),
+        ),
+        Figure::counter("ringdial_peer_bytes_in", "Bytes read from peers", |counts| {
+            counts.inner.bytes_in.get()
+        }),
+        Figure::counter("ringdial_peer_links_opened", "Links to peers opened", |counts| {
+            counts.inner.opened.get()
+        }),
+        Figure::counter("ringdial_peer_dial_failures", "Attempts to open a link that failed", |counts| {
+            counts.inner.dial_failures.get()
+        }),
+        Figure::counter("ringdial_peer_handshakes_refused", "Handshakes of peers refused", |counts| {
+            counts.inner.refused.get()
+        }),
+        Figure::counter("ringdial_peer_rings_asked", "Ring records asked of peers", |counts| {
+            counts.inner.rings_asked.get()
+        }),
+        Figure::counter(
+            "ringdial_peer_rings_missed",
+            "Waits for a ring record that ended without it",
+            |counts| counts.inner.rings_missed.get(),
+        ),
+    ];
+
+    fn read(&self) -> Option<Self> {
+        Some(self.clone())
     }
 }
