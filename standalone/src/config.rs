@@ -42,7 +42,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Answers", flags: &ANSWERS },
         Group { title: "Public ports", flags: &shared::PUBLIC },
         Group { title: "Limits", flags: &LIMITS },
-        Group { title: "Secrets", flags: &shared::SECRETS },
+        Group { title: "Secrets (without one, a random one is made)", flags: &shared::SECRETS },
         Group { title: "Operation", flags: &OPERATIONS },
     ],
 };
@@ -66,12 +66,15 @@ pub struct Config {
     pub limits: SessionLimits,
     /// The cluster's secrets; there is a current one.
     pub secrets: SecretTexts,
+    /// Whether that one was made here, and so is forgotten at the end.
+    pub random_secret: bool,
     /// Admin port and log.
     pub operations: Operations,
 }
 
 /// Reads all flags.
 pub fn read(settings: &mut Settings) -> Config {
+    let (secrets, random_secret) = secrets(settings);
     let config = Config {
         public: shared::public(settings),
         nodes: usize::try_from(settings.number("nodes", NODES)).unwrap_or(1),
@@ -80,7 +83,8 @@ pub fn read(settings: &mut Settings) -> Config {
         callers: callers(settings, true),
         answers: answers(settings),
         limits: session_limits(settings),
-        secrets: secrets(settings),
+        secrets,
+        random_secret,
         operations: shared::operations(settings),
     };
     let exposed = [config.public.listen.ip(), config.node_ip].iter().any(|ip| !ip.is_loopback());
@@ -93,13 +97,14 @@ pub fn read(settings: &mut Settings) -> Config {
 }
 
 /// Nobody else has to know the secret, so that a random one serves unless tickets are to outlive the process.
-fn secrets(settings: &mut Settings) -> SecretTexts {
+fn secrets(settings: &mut Settings) -> (SecretTexts, bool) {
     let mut secrets = shared::secrets(settings, false);
-    if secrets.current.is_none() {
+    let random = secrets.current.is_none();
+    if random {
         // Of 128 bits each.
         secrets.current = Some(Hidden::new(random_id() + &random_id()));
     }
-    secrets
+    (secrets, random)
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {

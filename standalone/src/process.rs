@@ -25,6 +25,9 @@ pub async fn process() -> ExitCode {
     };
     logging::init(&config.operations.log);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if config.random_secret {
+        tracing::info!("no --secret is given: a random one serves until this process ends");
+    }
     end(serve(&config).await)
 }
 

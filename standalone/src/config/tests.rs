@@ -29,7 +29,9 @@ fn a_random_secret_is_long_enough_and_another_each_time() {
     assert!(secret().expose().len() >= shared::SECRET_BYTES_MIN);
     assert_ne!(secret(), secret());
     let given = "a cluster secret of at least 32 bytes";
-    assert_eq!(told(&["--secret", given]).unwrap().0.secrets.current.unwrap().expose(), given);
+    let (config, _) = told(&["--secret", given]).unwrap();
+    assert_eq!(config.secrets.current.unwrap().expose(), given);
+    assert!(!config.random_secret && told(&[]).unwrap().0.random_secret);
 }
 
 #[test]
