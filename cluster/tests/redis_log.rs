@@ -9,10 +9,11 @@ mod server;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Commands;
-use ringdial_cluster::log::{Append, Log, Message, Open};
+use ringdial_cluster::log::{Append, Log, Message, Open, Retention};
 use ringdial_cluster::store::{RedisConfig, RedisStore};
 
 use self::log::World;
@@ -84,6 +85,14 @@ fn key(part: &str, name: &str) -> String {
     format!("ringdial:{{{SERVICE}/{}}}:{part}:{name}", topic(name).slot)
 }
 
+/// Replaces one of the words that are known of a topic.
+fn spoil(connection: &mut redis::Connection, name: &str, field: usize, junk: &str) {
+    let text: String = connection.get(key("topic", name)).unwrap();
+    let mut words: Vec<&str> = text.split(' ').collect();
+    words[field] = junk;
+    let () = connection.set(key("topic", name), words.join(" ")).unwrap();
+}
+
 #[test]
 fn scripts_that_the_server_forgot_are_sent_again() {
     block_on(async {
@@ -115,7 +124,7 @@ fn a_restart_with_its_data_loses_nothing_and_one_without_begins_anew() {
             let started = std::time::Instant::now();
             let gone = append(&*log, home("u:a"), plenty(), &[plain("y")]).await.unwrap_err();
             assert_eq!((gone.code(), gone.temporary()), ("log_unavailable", true), "{gone}");
-            assert!(started.elapsed() < std::time::Duration::from_secs(5), "a bounded wait");
+            assert!(started.elapsed() < Duration::from_secs(5), "a bounded wait");
             server.restart();
             let known = Open { known: Some(before), ..home("u:a") };
             let log = &log;
@@ -153,6 +162,28 @@ fn keys_expire_and_share_a_hash_tag() {
 }
 
 #[test]
+fn what_nobody_can_read_is_removed() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let (log, mut connection) = (connect(&server), server.connection());
+        let keep = |count, age_ms| Retention::new(count, Duration::from_millis(age_ms)).unwrap();
+        for _ in 0..10 {
+            append(&*log, home("u:a"), keep(5, 600_000), &vec![plain("x"); 100]).await.unwrap();
+        }
+        // Redis removes nodes of a stream, of 100 entries, as a whole.
+        let held: u64 = redis::cmd("XLEN").arg(key("entries", "u:a")).query(&mut connection).unwrap();
+        assert!((5..=105).contains(&held), "by count: {held}");
+        append(&*log, home("u:b"), keep(1_000, 1_000), &vec![plain("x"); 250]).await.unwrap();
+        // Between the time that they lapse and the time that their key expires.
+        tokio::time::sleep(Duration::from_millis(1_030)).await;
+        append(&*log, home("u:b"), keep(1_000, 1_000), &[plain("x")]).await.unwrap();
+        let held: u64 = redis::cmd("XLEN").arg(key("entries", "u:b")).query(&mut connection).unwrap();
+        assert!((1..=101).contains(&held), "by age: {held}");
+        assert_eq!(offsets(&all(&*log, "u:b").await), [251]);
+    });
+}
+
+#[test]
 fn what_makes_no_sense_begins_an_epoch() {
     block_on(async {
         let server = Server::start(&[]);
@@ -174,19 +205,18 @@ fn what_makes_no_sense_begins_an_epoch() {
             assert_eq!(after.position.offset, 1);
             assert_eq!(offsets(&all(&*log, &name).await), [1]);
         }
-        let fields = ["epoch", "head", "version", "generation", "oldest", "turned", "turned_at"];
         for (field, junk) in
-            fields.into_iter().flat_map(|field| ["", "junk", "-1", "1e300", "nan"].map(|junk| (field, junk)))
+            (0..11).flat_map(|field| ["", "junk", "-1", "1e300", "nan"].map(|junk| (field, junk)))
         {
             let position = add(&*log, home("u:a"), plain("x")).await.position;
-            let () = connection.hset(key("topic", "u:a"), field, junk).unwrap();
+            spoil(&mut connection, "u:a", field, junk);
             let after = open(&*log, home("u:a")).await.unwrap().position;
             assert_ne!(after.epoch, position.epoch, "{field} {junk:?}");
         }
         // Half of an older copy put back: the entries are ahead of the head.
         add(&*log, home("u:b"), plain("x")).await;
         let last = add(&*log, home("u:b"), plain("x")).await.position;
-        let () = connection.hset(key("topic", "u:b"), "head", 1).unwrap();
+        spoil(&mut connection, "u:b", 3, "1");
         let after = add(&*log, home("u:b"), plain("y")).await.position;
         assert!(after.epoch != last.epoch && after.offset == 1);
     });

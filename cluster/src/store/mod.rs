@@ -1,8 +1,8 @@
 //! The stores: where processes meet. One in memory for processes that are one, one on Redis for the others.
 //!
 //! Both implement [`MembershipStore`](crate::membership::MembershipStore) and [`Log`](crate::log::Log), and pass one
-//! conformance suite for each (`tests/conformance`, `tests/log`). What a store holds is untrusted input: it keeps bytes and leases, and whoever reads a record
-//! verifies it.
+//! conformance suite for each (`tests/conformance`, `tests/log`). What a store holds is untrusted input: it keeps bytes
+//! and leases, and whoever reads a record verifies it.
 
 mod error;
 mod memory;

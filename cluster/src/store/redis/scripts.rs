@@ -1,5 +1,5 @@
-//! The atomic operations on Redis, one Lua script each. Those of membership begin with one prelude, those that open a
-//! topic of the log with another.
+//! The atomic operations on Redis, one Lua script each. Those of membership begin with one prelude, those of the
+//! log with another.
 
 use std::sync::LazyLock;
 
@@ -12,15 +12,14 @@ macro_rules! script {
 }
 
 macro_rules! log_script {
-    ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("lua/log_prelude.lua"), include_str!($file))))
+    ($($file:literal),*) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("lua/log_prelude.lua"), $(include_str!($file)),*)))
     };
 }
 
-pub(super) static LOG_OPEN: LazyLock<Script> = log_script!("lua/log_open.lua");
-pub(super) static LOG_APPEND: LazyLock<Script> = log_script!("lua/log_append.lua");
-pub(super) static LOG_READ: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("lua/log_read.lua")));
+pub(super) static LOG_OPEN: LazyLock<Script> = log_script!("lua/log_enter.lua", "lua/log_open.lua");
+pub(super) static LOG_APPEND: LazyLock<Script> = log_script!("lua/log_enter.lua", "lua/log_append.lua");
+pub(super) static LOG_READ: LazyLock<Script> = log_script!("lua/log_read.lua");
 
 pub(super) static READ: LazyLock<Script> = script!("lua/read.lua");
 pub(super) static POLL: LazyLock<Script> = script!("lua/poll.lua");

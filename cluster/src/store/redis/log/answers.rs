@@ -62,13 +62,16 @@ pub(super) fn read(value: Value, request: &ReadRequest<'_>) -> Parsed<Read> {
     Ok(Read::Page(page::assemble(position, first, entries, request.cursor)))
 }
 
-/// The answer to [`super::calls::position`].
+/// What is known of a topic, as far as it tells where it stands.
 pub(super) fn position(value: Value) -> Parsed<Option<Position>> {
-    let mut items = Items::of(value)?;
-    match (items.next()?, items.next()?) {
-        (Value::Nil, _) | (_, Value::Nil) => Ok(None),
-        (epoch, head) => Ok(Some(Position { epoch: to_epoch(epoch)?, offset: to_count(head)? })),
+    if value == Value::Nil {
+        return Ok(None);
     }
+    let text = String::from_utf8(to_bytes(value)?).map_err(|_| Malformed)?;
+    let mut fields = text.split(' ');
+    let epoch = fields.next().and_then(Epoch::from_hex).ok_or(Malformed)?;
+    let offset = fields.nth(2).and_then(|head| head.parse().ok()).ok_or(Malformed)?;
+    Ok(Some(Position { epoch, offset }))
 }
 
 // === impl Items ===
@@ -110,11 +113,10 @@ impl Items {
         }
     }
 
-    /// Epoch, head, and how many entries there are up to it.
+    /// Epoch, head, first entry kept.
     fn opened(&mut self) -> Parsed<Opened> {
         let position = Position { epoch: to_epoch(self.next()?)?, offset: self.count()? };
-        let first = (position.offset.checked_add(1)).and_then(|end| end.checked_sub(self.count().ok()?));
-        Ok(Opened { position, first: first.unwrap_or(1).max(1) })
+        Ok(Opened { position, first: self.count()? })
     }
 
     fn fate(&mut self, epoch: Epoch) -> Parsed<Result<Appended, LogError>> {

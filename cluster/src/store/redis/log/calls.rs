@@ -62,8 +62,8 @@ pub(super) fn read(service: &str, request: &ReadRequest<'_>) -> Cmd {
 
 /// Asks where a topic stands.
 pub(super) fn position(key: &str) -> Cmd {
-    let mut cmd = ::redis::cmd("HMGET");
-    cmd.arg(key).arg("epoch").arg("head");
+    let mut cmd = ::redis::cmd("GET");
+    cmd.arg(key);
     cmd
 }
 

@@ -1,6 +1,6 @@
 -- ARGV[7], ARGV[8]: entries to keep, and for how long; ARGV[9], ARGV[10]: how long keys are kept, and of how many
 -- messages; from ARGV[11] on five for each message: digest of sender and key ('' without a key), digest of the data,
--- from, key, data. Answers {'ok', epoch, head, number of entries, time, then for each message its offset, the negative
+-- from, key, data. Answers {'ok', epoch, head, first entry kept, time, then for each message its offset, the negative
 -- offset of the one that it repeats, or 0 for a key reused} or {'stale', highest version}.
 local count, age = tonumber(ARGV[7]), tonumber(ARGV[8])
 local key_ms, key_messages = tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -26,10 +26,14 @@ local function remembered()
   return offsets, data, true
 end
 
+-- Keys expire a little later than they must, so that not every call has to say so.
 local function remember(pairs_of_keys)
   if #pairs_of_keys == 0 then return end
   redis.call('HSET', keys, unpack(pairs_of_keys))
-  redis.call('PEXPIRE', keys, key_ms)
+  if now + key_ms > keys_expiry then
+    keys_expiry = now + key_ms + math.floor(key_ms / 8)
+    redis.call('PEXPIREAT', keys, keys_expiry)
+  end
 end
 
 -- Before this call's keys come: full ones make room.
@@ -40,32 +44,35 @@ local function turn_over()
   else
     redis.call('DEL', older)
   end
-  turned, turned_at = head, now
+  turned, turned_at, keys_expiry = head, now, 0
 end
 
--- Removes the entries whose time has passed. They are read to know it, but only when some must go.
-local function trim_by_age()
-  local from, cut = '-', nil
+-- Lets go of the entries whose time has passed. They are read to know it, but only when some must go.
+local function pass_aged()
+  local from = string.format('%.0f', first)
   while true do
     local found = redis.call('XRANGE', entries, from, '+', 'COUNT', 16)
-    if #found == 0 then break end
     for _, entry in ipairs(found) do
-      local id = entry[1]
-      oldest = counted(entry[2][2]) or 0
-      if oldest > now - age then
-        if cut then length = length - redis.call('XTRIM', entries, 'MINID', id) end
-        return
-      end
-      cut = id
+      first, oldest = tonumber(string.match(entry[1], '^%d+')), counted(entry[2][2]) or 0
+      if oldest > now - age then return end
     end
-    from = '(' .. cut
+    if #found == 0 then return end
+    from = '(' .. found[#found][1]
   end
 end
 
-local function trim()
-  if length > count then length = length - redis.call('XTRIM', entries, 'MAXLEN', count) end
-  if oldest <= now - age then trim_by_age() end
-  redis.call('PEXPIRE', entries, age)
+-- After `added` entries. Those that lapsed may still be there, too.
+local function trim(added)
+  first = math.max(first, head - count + 1)
+  if oldest <= now - age then pass_aged() end
+  if length + added > head - first + 1 then
+    redis.call('XTRIM', entries, 'MINID', '~', string.format('%.0f', first))
+  end
+  lapse = now + age
+  if lapse > expiry or expiry - lapse > age then
+    expiry = lapse + math.floor(age / 8)
+    redis.call('PEXPIREAT', entries, expiry)
+  end
 end
 
 -- Appends everything, or nothing and answers nil if what is stored makes no sense.
@@ -98,18 +105,14 @@ local function append()
     end
   end
   if last > before then
-    if length == 0 then oldest = now end
-    length = length + last - before
+    if first > head then oldest = now end
     if keyed then turn_over() end
-    head = last
+    head, changed = last, true
     remember(fresh_keys)
-    trim()
-    save()
-    redis.call('PEXPIRE', topic, age + position_ms)
-  else
-    opened()
+    trim(last - before)
   end
-  answer[3], answer[4] = head, length
+  save()
+  answer[3], answer[4] = head, first
   return answer
 end
 

@@ -1,5 +1,5 @@
--- Answers {'ok', epoch, head, number of entries} or {'stale', highest version}.
+-- Answers {'ok', epoch, head, first entry kept} or {'stale', highest version}.
 local highest = enter()
 if highest then return {'stale', highest} end
-opened()
-return {'ok', epoch, head, length}
+save()
+return {'ok', epoch, head, first}

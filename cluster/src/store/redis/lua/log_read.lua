@@ -1,19 +1,21 @@
--- KEYS: topic, entries. ARGV[1]: the epoch wanted, or ''; ARGV[2]: 'after' or 'before'; ARGV[3]: the first offset
--- wanted, in that direction; ARGV[4], ARGV[5]: entries and bytes of data at most. Answers {} for no topic, or {epoch,
--- head, number of entries, then id, from, key and data of each}.
-local got = redis.call('HMGET', KEYS[1], 'epoch', 'head')
-local epoch, head = got[1], got[2]
-if not epoch or not head then return {} end
-local answer = {epoch, head, redis.call('XLEN', KEYS[2])}
-if ARGV[1] ~= '' and ARGV[1] ~= epoch then return answer end
+-- ARGV[1]: the epoch wanted, or ''; ARGV[2]: 'after' or 'before'; ARGV[3]: the first offset wanted, in that direction;
+-- ARGV[4], ARGV[5]: entries and bytes of data at most. Answers {} for no topic, or {epoch, head, first entry kept, then
+-- id, time, from, key and data of each}.
+if load() then return {} end
+local answer = {epoch, head, first}
+if first > head or (ARGV[1] ~= '' and ARGV[1] ~= epoch) then return answer end
 
-local command, last = 'XRANGE', '+'
-if ARGV[2] == 'before' then command, last = 'XREVRANGE', '-' end
-local from, left, bytes = ARGV[3], tonumber(ARGV[4]), 0
+local command, from, last = 'XRANGE', ARGV[3], '+'
+if ARGV[2] == 'before' then
+  command, last = 'XREVRANGE', string.format('%.0f', first)
+elseif tonumber(from) < first then
+  from = string.format('%.0f', first)
+end
+local left, bytes = tonumber(ARGV[4]), 0
 while left > 0 do
   -- A few at a time, as nobody knows how large they are.
   local wanted = math.min(left, 16)
-  local found = redis.call(command, KEYS[2], from, last, 'COUNT', wanted)
+  local found = redis.call(command, entries, from, last, 'COUNT', wanted)
   for _, entry in ipairs(found) do
     local fields = entry[2]
     local data = fields[8] or ''
