@@ -60,5 +60,7 @@ fn stores(told: &Told) -> Result<Vec<Arc<dyn MembershipStore>>, StoreError> {
 
 /// The configuration was read with a mistake then, which ends the process before this.
 fn no_secret() -> Failure {
-    Failure::new("bad_configuration", "there is no cluster secret").remedy("give RINGDIAL_SECRET").of_configuration()
+    Failure::new("bad_configuration", "there is no cluster secret")
+        .remedy("give RINGDIAL_SECRET")
+        .of_configuration()
 }

@@ -11,7 +11,7 @@ use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::limits::Limits;
 use edge::listen::Listener;
-use edge::metrics::{Page, labels};
+use edge::metrics::{MembershipFigures, Page, labels};
 use edge::ready::Ready;
 use edge::serve::{Http, Options};
 use edge::tls::Tls;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::caller::Callers;
 use crate::http::{self, Origins, StaticPage};
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::service::Service;
 
 /// What a lookup service is told.
@@ -128,7 +128,11 @@ impl LookupService {
     pub fn register(&self, page: &mut Page) {
         page.add(labels([("listener", "public")]), self.counts.clone());
         self.app.metrics.register(page.registry());
-        metrics::register_rings(page.registry(), self.app.clone());
+        for (index, service) in self.app.services.iter().enumerate() {
+            let app = self.app.clone();
+            let figures = MembershipFigures::new(move || app.services[index].membership());
+            page.add(labels([("service", service.name())]), figures);
+        }
     }
 
     /// Why it should get no lookups, for `/readyz`.

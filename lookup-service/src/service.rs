@@ -4,10 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cluster::membership::{
-    Keeper, KeeperConfig, KeeperError, KeeperStatus, MembershipStore, RecordKeys, Role,
-};
+use cluster::membership::{Keeper, KeeperConfig, KeeperError, MembershipStore, RecordKeys, Role};
 use cluster::ring::{Ring, Signature, Version, public_document};
+use edge::metrics::Membership;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -75,9 +74,9 @@ impl Service {
         }
     }
 
-    /// How membership stands, once it has begun.
-    pub(crate) fn status(&self) -> Option<KeeperStatus> {
-        self.started.get().map(|started| started.keeper.status())
+    /// How membership stands, for the metrics page.
+    pub(crate) fn membership(&self) -> Membership {
+        self.started.get().map(|started| Membership::of(&started.keeper)).unwrap_or_default()
     }
 
     /// The document of `ring`, written once per version: a crowd that asks at a change waits for one writing. `None` if

@@ -132,11 +132,24 @@ async fn one_admin_listener_speaks_for_all_parts() {
     assert_eq!(get(public, "/lookup?id=alice").await.0, 200);
     assert_eq!(get(admin, "/livez").await.0, 200);
     assert_eq!(get(admin, "/readyz").await.0, 200);
-    let (_, _, metrics) = get(admin, "/metrics").await;
+    let all_see_both = async {
+        loop {
+            let (_, _, page) = get(admin, "/metrics").await;
+            let sees_both = |line: &&str| line.starts_with("ringdial_ring_nodes{") && line.ends_with(" 2");
+            if page.lines().filter(sees_both).count() == 3 {
+                return page;
+            }
+        }
+    };
+    let metrics = timeout(DEADLINE, all_see_both).await.unwrap();
     openmetrics::read(&metrics).unwrap_or_else(|fault| panic!("{fault}\n\n{metrics}"));
     for line in [
         "ringdial_lookups_total{outcome=\"granted\"} 1",
         "ringdial_ring_nodes{service=\"default\"} 2",
+        "ringdial_ring_nodes{service=\"default\",node=\"n1\"} 2",
+        "ringdial_store_reachable{service=\"default\",node=\"n2\"} 1",
+        "ringdial_ignored_records_total{service=\"default\",node=\"n1\"} 0",
+        "ringdial_registrations_total{service=\"default\",node=\"n2\"} 1",
         "ringdial_node_sessions{node=\"n1\"} 0",
         "ringdial_node_sessions{node=\"n2\"} 0",
         "ringdial_connections_open{node=\"n1\",listener=\"clients\"} 0",
@@ -144,4 +157,13 @@ async fn one_admin_listener_speaks_for_all_parts() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in:\n{metrics}");
     }
+    let (_, _, ring) = get(public, "/ring").await;
+    let ring: Value = serde_json::from_str(&ring).unwrap();
+    let signature = format!(",signature={}}} 1", ring["signature"]);
+    let told = metrics.lines().filter(|line| line.starts_with("ringdial_ring_info{"));
+    assert_eq!(
+        told.filter(|line| line.ends_with(&signature)).count(),
+        3,
+        "two nodes and a lookup service agree"
+    );
 }

@@ -13,7 +13,7 @@ use edge::admin::Reason;
 use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::listen::Listener;
-use edge::metrics::{Page, labels};
+use edge::metrics::{Membership, MembershipFigures, Page, labels};
 use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener, PeerTarget};
 use edge::serve::{Http, Options, serve};
 use edge::tls::{ClientTls, Tls, TlsError};
@@ -156,6 +156,9 @@ impl Running {
         page.add(labels([("node", id), ("listener", "peers")]), peers.clone());
         page.add(labels([("node", id)]), links.clone());
         page.add(labels([("node", id)]), NodeFigures(Arc::clone(&self.node)));
+        let keeper = Arc::clone(&self.keeper);
+        let membership = MembershipFigures::new(move || Membership::of(&keeper));
+        page.add(labels([("service", self.node.service()), ("node", id)]), membership);
     }
 
     /// Why it wants no new clients, for `/readyz`.

@@ -4,6 +4,7 @@
 //! them. [`Page::add`] takes each of them with the labels that tell it from its like. OpenMetrics forbids a family that
 //! appears twice, which is what several registries, or one per part, would make of it.
 
+mod membership;
 mod table;
 
 use std::any::{Any, TypeId};
@@ -14,6 +15,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::membership::{Membership, MembershipFigures};
 use self::table::Table;
 use crate::process::ProcessMetrics;
 
