@@ -13,7 +13,8 @@ local function remembered()
   end
   if #wanted == 0 then return offsets, data, false end
   -- Of a key in both the newer message counts.
-  for _, hash in ipairs(turned > 0 and {older, keys} or {keys}) do
+  local both = turned > 0 and now - turned_at < key_ms
+  for _, hash in ipairs(both and {older, keys} or {keys}) do
     local got = redis.pcall('HMGET', hash, unpack(wanted))
     if got.err then return nil end
     for at, digest in ipairs(wanted) do
@@ -27,8 +28,12 @@ local function remembered()
 end
 
 -- Keys expire a little later than they must, so that not every call has to say so.
-local function remember(pairs_of_keys)
+local function remember(pairs_of_keys, before)
   if #pairs_of_keys == 0 then return end
+  if head - turned > 64 and before - turned <= 64 then
+    -- A value of more than 64 bytes makes Redis hash the keys; it would search up to 512 of them one by one.
+    pairs_of_keys[#pairs_of_keys + 1], pairs_of_keys[#pairs_of_keys + 2] = 'large', string.rep('-', 65)
+  end
   redis.call('HSET', keys, unpack(pairs_of_keys))
   if now + key_ms > keys_expiry then
     keys_expiry = now + key_ms + math.floor(key_ms / 8)
@@ -61,11 +66,11 @@ local function pass_aged()
   end
 end
 
--- After `added` entries. Those that lapsed may still be there, too.
-local function trim(added)
+-- Nobody reads below the first entry kept, so that it is soon enough to remove a few at a time.
+local function trim()
   first = math.max(first, head - count + 1)
   if oldest <= now - age then pass_aged() end
-  if length + added > head - first + 1 then
+  if math.floor(first / 16) > math.floor(removed / 16) then
     redis.call('XTRIM', entries, 'MINID', '~', string.format('%.0f', first))
   end
   lapse = now + age
@@ -91,8 +96,10 @@ local function append()
       local added = redis.pcall('XADD', entries, string.format('%.0f-0', last + 1),
         't', now, 'f', ARGV[at + 2], 'k', ARGV[at + 3], 'd', ARGV[at + 4])
       if type(added) == 'table' then
-        -- A stream that is ahead of its head: somebody put half of a copy back.
-        if last == before and string.find(added.err, 'equal or smaller', 1, true) then return nil end
+        -- No stream, or one that is ahead of its head: somebody else was here.
+        local why = added.err
+        local alien = string.find(why, 'WRONGTYPE', 1, true) or string.find(why, 'equal or smaller', 1, true)
+        if alien and last == before then return nil end
         return added
       end
       last = last + 1
@@ -108,8 +115,8 @@ local function append()
     if first > head then oldest = now end
     if keyed then turn_over() end
     head, changed = last, true
-    remember(fresh_keys)
-    trim(last - before)
+    remember(fresh_keys, before)
+    trim()
   end
   save()
   answer[3], answer[4] = head, first

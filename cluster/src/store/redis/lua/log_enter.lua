@@ -8,7 +8,7 @@ local changed = false
 -- The topic begins anew: whatever there was belongs to another epoch.
 local function restart()
   redis.call('DEL', topic, entries, keys, older)
-  epoch, length, head, first, oldest, lapse, expiry = ARGV[5], 0, 0, 1, now, 0, 0
+  epoch, head, first, oldest, lapse, expiry, removed = ARGV[5], 0, 1, now, 0, 0, 1
   turned, turned_at, keys_expiry = 0, now, 0
   changed = true
 end

@@ -13,7 +13,9 @@
 local topic, entries = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local epoch, version, generation, length, head, first, oldest, lapse, expiry, turned, turned_at, keys_expiry
+local epoch, version, generation, head, first, oldest, lapse, expiry, turned, turned_at, keys_expiry
+-- Where the first entry kept was when the topic was last saved.
+local removed
 local SHAPE = '^(%x+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$'
 
 -- Numbers from 2^52 on are none that we can have come to, and too large to count on.
@@ -25,8 +27,7 @@ end
 -- Reads what is known of the topic. Answers 'absent' or 'spoilt' if there is nothing that makes sense.
 local function load()
   local text = redis.pcall('GET', topic)
-  length = redis.pcall('XLEN', entries)
-  if type(length) == 'table' or type(text) == 'table' then return 'spoilt' end
+  if type(text) == 'table' then return 'spoilt' end
   if not text then return 'absent' end
   local h, f, o, l, e, t, a, k
   epoch, version, generation, h, f, o, l, e, t, a, k = string.match(text, SHAPE)
@@ -36,6 +37,6 @@ local function load()
   if not (head and first and oldest and lapse and expiry and turned and turned_at and keys_expiry) then
     return 'spoilt'
   end
-  if length == 0 or now >= lapse then first, lapse = head + 1, 0 end
-  if length == 0 then expiry = 0 end
+  removed = first
+  if now >= lapse then first, lapse = head + 1, 0 end
 end
