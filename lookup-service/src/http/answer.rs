@@ -1,8 +1,9 @@
 //! Answers: JSON, problem documents, what is only read.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
+use hyper::body::Body;
 use serde::Serialize;
 
 use super::Answer;
@@ -36,6 +37,17 @@ pub(super) fn refused(refusal: Refusal) -> Answer {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge(refusal));
         }
         _ => {}
+    }
+    answer
+}
+
+/// The answer without its body if the method was HEAD. hyper would send it over HTTP/2, which breaks the stream.
+pub(super) fn as_asked(method: Method, mut answer: Answer) -> Answer {
+    if method == Method::HEAD {
+        let body = std::mem::take(answer.body_mut());
+        if let Some(length) = body.size_hint().exact() {
+            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
     }
     answer
 }

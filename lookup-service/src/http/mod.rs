@@ -86,7 +86,8 @@ where
 fn routes(app: Arc<App>, pages: Vec<StaticPage>) -> Routes {
     let lookups = lookup::routes(app.clone());
     let rings = ring::routes(app);
-    lookups.or(rings).unify().or(page::routes(pages)).unify().boxed()
+    let all = lookups.or(rings).unify().or(page::routes(pages)).unify();
+    warp::method().and(all).map(answer::as_asked).boxed()
 }
 
 /// A header's first value, if there is one.
@@ -125,6 +126,39 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::caller::Callers;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn head_gets_what_get_gets_without_the_body() {
+        let secrets = cluster::secret::Secrets::new("a cluster secret of thirty-two bytes", &[]).unwrap();
+        let app = App {
+            services: Vec::new(),
+            callers: Callers::Anyone,
+            tickets: cluster::tokens::Tickets::new(secrets.ticket_keys()),
+            ticket_life_s: 30,
+            metrics: Metrics::new(),
+        };
+        let page = StaticPage {
+            path: "/",
+            content_type: "text/html",
+            body: Bytes::from_static(b"<p>hello"),
+            policy: None,
+        };
+        let service = guarded(routes(Arc::new(app), vec![page]), &Origins::Any);
+        for path in ["/", "/nowhere", "/ring"] {
+            let ask = async |method| {
+                let request =
+                    Request::builder().method(method).uri(path).body(Empty::<Bytes>::new()).unwrap();
+                let answer = service.clone().oneshot(request).await.unwrap();
+                let (parts, body) = answer.into_parts();
+                (parts, body.collect().await.unwrap().to_bytes())
+            };
+            let ((get, whole), (head, none)) = (ask("GET").await, ask("HEAD").await);
+            assert_eq!((head.status, none.len()), (get.status, 0), "{path}");
+            assert_eq!(head.headers["content-length"], whole.len().to_string(), "{path}");
+        }
+    }
 
     #[tokio::test]
     async fn a_panic_is_a_problem_that_browsers_can_read() {
