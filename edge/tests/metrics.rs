@@ -1,5 +1,5 @@
 //! The metrics page as scrapers read it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "common/openmetrics.rs"]
 mod openmetrics;

@@ -1,5 +1,5 @@
 //! The embedded default from its start to its end, within this process: looked up over real sockets.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../../edge/tests/common/openmetrics.rs"]
 mod openmetrics;
