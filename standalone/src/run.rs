@@ -18,7 +18,7 @@ use lookup_service::LookupService;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use ws_node::NodeConfig;
+use ws_node::{NodeConfig, WsNode};
 
 use crate::config::Config;
 use crate::page::pages;
@@ -137,10 +137,11 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
     // One after the other: racing for the first version of the ring would take longer.
     for (number, sockets) in (1..).zip(sockets.nodes) {
         let id = format!("n{number}");
-        let running = ws_node::run(sockets, &node_config(&id, config), store.clone()).await;
-        let running = running.map_err(|cause| RunError::Node { id: id.clone(), cause })?;
-        running.register(&mut page);
-        readiness.push(Box::new(running.readiness()));
+        let failed = |cause| RunError::Node { id: id.clone(), cause };
+        let node = WsNode::new(node_config(&id, config)).map_err(failed)?;
+        node.register(&mut page);
+        readiness.push(Box::new(node.readiness()));
+        let running = node.join(sockets, store.clone()).await.map_err(failed)?;
         nodes.push(NodeAddress { id: id.clone(), url: running.url.clone(), peer: running.peer.clone() });
         let stop = parts.stop.clone();
         parts

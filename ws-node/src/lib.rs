@@ -14,4 +14,4 @@ mod run;
 
 pub use config::{COMMAND, LIMITS, NodeConfig, SessionLimits, Surroundings, read, session_limits};
 pub use process::process;
-pub use run::{RunError, Running, Sockets, run};
+pub use run::{RunError, Running, Sockets, WsNode};

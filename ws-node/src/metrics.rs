@@ -7,8 +7,8 @@ use edge::metrics::{Figure, Source};
 use crate::core::Counts;
 use crate::node::Node;
 
-/// Reads a node.
-pub(crate) struct NodeFigures(pub(crate) Arc<Node>);
+/// Reads a node, once there is one.
+pub(crate) struct NodeFigures(Box<dyn Fn() -> Option<Arc<Node>> + Send + Sync>);
 
 /// What was read, under one lock.
 pub(crate) struct Reading {
@@ -16,6 +16,14 @@ pub(crate) struct Reading {
     sessions: usize,
     topics: usize,
     version: u64,
+}
+
+// === impl NodeFigures ===
+
+impl NodeFigures {
+    pub(crate) fn new(node: impl Fn() -> Option<Arc<Node>> + Send + Sync + 'static) -> Self {
+        Self(Box::new(node))
+    }
 }
 
 impl Source for NodeFigures {
@@ -50,7 +58,8 @@ impl Source for NodeFigures {
     ];
 
     fn read(&self) -> Option<Reading> {
-        let core = self.0.core();
+        let node = self.0()?;
+        let core = node.core();
         Some(Reading {
             counts: core.counts(),
             sessions: core.session_count(),

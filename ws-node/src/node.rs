@@ -83,10 +83,6 @@ impl Node {
         &self.settings
     }
 
-    pub(crate) fn service(&self) -> &str {
-        &self.service
-    }
-
     /// The clients' connections.
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.tasks

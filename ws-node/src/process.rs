@@ -1,7 +1,9 @@
 //! The process `ws-node`: configuration, store, ports, signals, exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use cluster::membership::MembershipStore;
 use cluster::store::{RedisConfig, RedisStore};
 use edge::config::load;
 use edge::failure::{Failure, end};
@@ -12,7 +14,7 @@ use edge::{admin, logging, process as os, shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{COMMAND, NodeConfig, Surroundings, read};
-use crate::run::{Sockets, run};
+use crate::run::{Sockets, WsNode};
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
@@ -23,10 +25,10 @@ pub async fn process() -> ExitCode {
     };
     logging::init(&around.operations.log);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    end(serve(&config, &around).await)
+    end(serve(config, &around).await)
 }
 
-async fn serve(config: &NodeConfig, around: &Surroundings) -> Result<(), Failure> {
+async fn serve(config: NodeConfig, around: &Surroundings) -> Result<(), Failure> {
     let redis = RedisStore::connect(&RedisConfig::new(around.store.redis.expose()))?;
     let store = redis.membership(&config.service, around.store.lease)?;
     let stop = shutdown::on_signals()?;
@@ -38,25 +40,38 @@ async fn serve(config: &NodeConfig, around: &Surroundings) -> Result<(), Failure
         peers: bind("peer-listen", config.peering.listen)?,
     };
     let admin = bind("admin-listen", around.operations.admin_listen)?;
-    let running = tokio::select! {
-        running = run(sockets, config, store) => running?,
-        () = stop.cancelled() => return Ok(()),
-    };
-
-    let mut page = Page::new("ws-node");
-    running.register(&mut page);
     let mut ready = Ready::new("ws-node");
     ready.node = Some(config.id.clone());
-    ready.url = Some(running.url.clone());
-    ready.peer = Some(running.peer.clone());
     ready.admin = Some(admin.address());
     ready.more.insert("service", config.service.clone().into());
+
+    let node = WsNode::new(config)?;
+    let mut page = Page::new("ws-node");
+    node.register(&mut page);
     let admin_end = CancellationToken::new();
-    let admin = tokio::spawn(admin::serve(admin, page, running.readiness(), admin_end.clone()));
-    ready.announce()?;
-    let outcome = running.serve(stop).await;
+    // Asked while the node waits for the store, too: that may take long.
+    let administration = tokio::spawn(admin::serve(admin, page, node.readiness(), admin_end.clone()));
+    let outcome = live(node, sockets, store, ready, stop).await;
     admin_end.cancel();
     // It ends with a panic at worst, which has been logged.
-    let _ = admin.await;
-    Ok(outcome?)
+    let _ = administration.await;
+    outcome
+}
+
+/// From joining the ring to leaving it. A start that is interrupted is no failure.
+async fn live(
+    node: WsNode,
+    sockets: Sockets,
+    store: Arc<dyn MembershipStore>,
+    mut ready: Ready,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let running = tokio::select! {
+        joined = node.join(sockets, store) => joined?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    ready.url = Some(running.url.clone());
+    ready.peer = Some(running.peer.clone());
+    ready.announce()?;
+    Ok(running.serve(stop).await?)
 }

@@ -1,6 +1,6 @@
 //! A node from its sockets to its end: register, serve, follow the ring; leave, close, stop.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cluster::membership::{Keeper, KeeperConfig, KeeperError, MemberSpec, MembershipStore, Role};
@@ -48,6 +48,14 @@ pub struct Sockets {
     pub peers: Listener,
 }
 
+/// A node that is no member yet. It can be watched already; nothing happens before [`WsNode::join`].
+pub struct WsNode {
+    config: NodeConfig,
+    secrets: Secrets,
+    certificates: Certificates,
+    state: Arc<State>,
+}
+
 /// A node that serves.
 pub struct Running {
     /// Its public address.
@@ -56,10 +64,20 @@ pub struct Running {
     pub peer: String,
     node: Arc<Node>,
     keeper: Arc<Keeper>,
-    counts: (Counts, Counts, LinkCounts),
     ending: CancellationToken,
     links: (PeerLinks, PeerListener),
     servers: TaskTracker,
+}
+
+/// What is watched from before the node joins until its end.
+#[derive(Default)]
+struct State {
+    /// Set once it is a member.
+    joined: OnceLock<(Arc<Node>, Arc<Keeper>)>,
+    clients: Counts,
+    peers: Counts,
+    links: LinkCounts,
+    ending: CancellationToken,
 }
 
 /// Why a node could not start, or had to stop.
@@ -79,57 +97,94 @@ pub enum RunError {
     Ring(#[from] RingError),
 }
 
-/// Registers the node and serves. Ready when it returns: a member of the ring, its ports open.
-///
-/// # Errors
-/// See [`RunError`]; nothing is left running.
-pub async fn run(
-    sockets: Sockets,
-    config: &NodeConfig,
-    store: Arc<dyn MembershipStore>,
-) -> Result<Running, RunError> {
-    let ending = CancellationToken::new();
-    let guard = ending.clone().drop_guard();
-    let Certificates { clients: clients_tls, peers: peers_tls, dial: dial_tls } = Certificates::load(config)?;
-    let secrets = secrets(config)?;
-    let url = config.public_url.clone().unwrap_or_else(|| {
-        format!("{}://{}/ws", if clients_tls.is_some() { "wss" } else { "ws" }, sockets.clients.address())
-    });
-    let peer = config.peering.address.clone().unwrap_or_else(|| sockets.peers.address().to_string());
-    let spec =
-        MemberSpec { id: config.id.clone(), url: url.clone(), peer: peer.clone(), weight: config.weight };
-    let mut keeping = KeeperConfig::new(Role::Member(spec), secrets.record_keys());
-    keeping.initial_wait = config.store_wait;
-    let keeper = Arc::new(Keeper::start(store, keeping, ending.clone()).await?);
+// === impl WsNode ===
 
-    let tickets = Tickets::new(secrets.ticket_keys());
-    let me = PeerName { id: config.id.clone(), generation: keeper.generation().borrow().unwrap_or(0) };
-    let core =
-        Core::new(core_config(config, tickets.clone()), me.clone(), first_ring(&keeper, config)?, random_id);
-    let settings = connection_settings(&config.limits);
-    let node = Arc::new(Node::new(core, Arc::clone(&keeper), settings, tickets));
+impl WsNode {
+    /// Reads certificates and derives keys.
+    ///
+    /// # Errors
+    /// [`RunError::Secret`] and [`RunError::Tls`].
+    pub fn new(config: NodeConfig) -> Result<Self, RunError> {
+        let certificates = Certificates::load(&config)?;
+        let secrets = secrets(&config)?;
+        Ok(Self { config, secrets, certificates, state: Arc::default() })
+    }
 
-    let (name, names) = watch::channel(me);
-    let tokens = Arc::new(PeerTokens::new(secrets.peer_keys(), &config.service));
-    let peering = PeerConfig::new(names, tokens, node.clone(), node.clone(), ending.clone());
-    let listener = PeerListener::new(peering.clone());
-    let servers = TaskTracker::new();
-    let clients = Options { limits: config.public.limits.clone(), ..Options::http1() };
-    let peers = Options::http1();
-    let counts = (clients.counts.clone(), peers.counts.clone(), peering.counts.clone());
-    keep_fresh(&servers, [&clients_tls, &peers_tls], &ending);
-    servers.spawn(serve(sockets.peers, peers_tls, listener.clone(), peers, ending.clone()));
-    servers.spawn(serve(
-        sockets.clients,
-        clients_tls,
-        ClientService(Arc::clone(&node)),
-        clients,
-        ending.clone(),
-    ));
-    let targets = follow(&servers, &node, &keeper, name, &ending);
-    let links = (PeerLinks::start(peering, targets, dial_tls), listener);
-    let ending = guard.disarm();
-    Ok(Running { url, peer, node, keeper, counts, ending, links, servers })
+    /// Adds the node's figures to the metrics page, labelled with its id.
+    pub fn register(&self, page: &mut Page) {
+        let (id, service) = (&*self.config.id, &*self.config.service);
+        let State { clients, peers, links, .. } = &*self.state;
+        page.add(labels([("node", id), ("listener", "clients")]), clients.clone());
+        page.add(labels([("node", id), ("listener", "peers")]), peers.clone());
+        page.add(labels([("node", id)]), links.clone());
+        let state = Arc::clone(&self.state);
+        page.add(labels([("node", id)]), NodeFigures::new(move || Some(Arc::clone(&state.joined.get()?.0))));
+        let state = Arc::clone(&self.state);
+        let keeper = move || state.joined.get().map(|(_, keeper)| Membership::of(keeper)).unwrap_or_default();
+        page.add(labels([("service", service), ("node", id)]), MembershipFigures::new(keeper));
+    }
+
+    /// Why it wants no new clients, for `/readyz`.
+    pub fn readiness(&self) -> impl Fn() -> Vec<Reason> + Send + Sync + use<> {
+        let state = Arc::clone(&self.state);
+        move || state.reasons()
+    }
+
+    /// Registers the node and serves. When it returns, the node is a member of the ring and its ports are open.
+    ///
+    /// # Errors
+    /// See [`RunError`]; nothing is left running then, nor when the future is dropped.
+    pub async fn join(self, sockets: Sockets, store: Arc<dyn MembershipStore>) -> Result<Running, RunError> {
+        let Self { config, secrets, certificates, state } = self;
+        let ending = state.ending.clone();
+        let guard = ending.clone().drop_guard();
+        let spec = member_spec(&config, &certificates, &sockets);
+        let (url, peer) = (spec.url.clone(), spec.peer.clone());
+        let mut keeping = KeeperConfig::new(Role::Member(spec), secrets.record_keys());
+        keeping.initial_wait = config.store_wait;
+        let keeper = Arc::new(Keeper::start(store, keeping, ending.clone()).await?);
+
+        let tickets = Tickets::new(secrets.ticket_keys());
+        let me = PeerName { id: config.id.clone(), generation: keeper.generation().borrow().unwrap_or(0) };
+        let ring = first_ring(&keeper, &config)?;
+        let core = Core::new(core_config(&config, tickets.clone()), me.clone(), ring, random_id);
+        let settings = connection_settings(&config.limits);
+        let node = Arc::new(Node::new(core, Arc::clone(&keeper), settings, tickets));
+
+        let (name, names) = watch::channel(me);
+        let tokens = Arc::new(PeerTokens::new(secrets.peer_keys(), &config.service));
+        let mut peering = PeerConfig::new(names, tokens, node.clone(), node.clone(), ending.clone());
+        peering.counts = state.links.clone();
+        let listener = PeerListener::new(peering.clone());
+        let dial = certificates.dial.clone();
+        let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener));
+        let targets = follow(&servers, &node, &keeper, name, &ending);
+        let links = (PeerLinks::start(peering, targets, dial), listener);
+        // Nobody else sets it.
+        let _ = state.joined.set((Arc::clone(&node), Arc::clone(&keeper)));
+        let ending = guard.disarm();
+        Ok(Running { url, peer, node, keeper, ending, links, servers })
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let not_registered = |detail| Reason::new("not_registered", detail);
+        match self.joined.get() {
+            None => reasons.push(not_registered("the node waits for the store, or to join the ring there")),
+            Some((_, keeper)) if keeper.generation().borrow().is_none() => {
+                reasons.push(not_registered("the node is no longer a member of the ring"));
+            }
+            Some(_) => {}
+        }
+        if self.ending.is_cancelled() {
+            reasons.push(Reason::new("ending", "the node is going away"));
+        }
+        reasons
+    }
 }
 
 // === impl RunError ===
@@ -148,34 +203,6 @@ impl From<RunError> for Failure {
 // === impl Running ===
 
 impl Running {
-    /// Adds the node's figures to the metrics page, labelled with its id.
-    pub fn register(&self, page: &mut Page) {
-        let (clients, peers, links) = &self.counts;
-        let id = &*self.node.core().me().id.clone();
-        page.add(labels([("node", id), ("listener", "clients")]), clients.clone());
-        page.add(labels([("node", id), ("listener", "peers")]), peers.clone());
-        page.add(labels([("node", id)]), links.clone());
-        page.add(labels([("node", id)]), NodeFigures(Arc::clone(&self.node)));
-        let keeper = Arc::clone(&self.keeper);
-        let membership = MembershipFigures::new(move || Membership::of(&keeper));
-        page.add(labels([("service", self.node.service()), ("node", id)]), membership);
-    }
-
-    /// Why it wants no new clients, for `/readyz`.
-    pub fn readiness(&self) -> impl Fn() -> Vec<Reason> + Send + Sync + use<> {
-        let (keeper, ending) = (Arc::clone(&self.keeper), self.ending.clone());
-        move || {
-            let mut reasons = Vec::new();
-            if keeper.generation().borrow().is_none() {
-                reasons.push(Reason::new("not_registered", "the node is not a member of the ring"));
-            }
-            if ending.is_cancelled() {
-                reasons.push(Reason::new("ending", "the node is going away"));
-            }
-            reasons
-        }
-    }
-
     /// Serves until `shutdown`, then leaves the ring, closes every session with 4002 and stops.
     ///
     /// # Errors
@@ -214,6 +241,39 @@ impl Running {
         self.links.1.closed().await;
         tracing::info!(sessions, "stopped");
     }
+}
+
+/// What the ring is told of this node.
+fn member_spec(config: &NodeConfig, certificates: &Certificates, sockets: &Sockets) -> MemberSpec {
+    let scheme = if certificates.clients.is_some() { "wss" } else { "ws" };
+    let url = || format!("{scheme}://{}/ws", sockets.clients.address());
+    MemberSpec {
+        id: config.id.clone(),
+        url: config.public_url.clone().unwrap_or_else(url),
+        peer: config.peering.address.clone().unwrap_or_else(|| sockets.peers.address().to_string()),
+        weight: config.weight,
+    }
+}
+
+/// Serves both ports until the node ends.
+fn open_ports(
+    sockets: Sockets,
+    certificates: Certificates,
+    config: &NodeConfig,
+    state: &State,
+    (node, listener): (&Arc<Node>, &PeerListener),
+) -> TaskTracker {
+    let servers = TaskTracker::new();
+    let Certificates { clients: clients_tls, peers: peers_tls, .. } = certificates;
+    let clients =
+        Options { limits: config.public.limits.clone(), counts: state.clients.clone(), ..Options::http1() };
+    let peers = Options { counts: state.peers.clone(), ..Options::http1() };
+    let ending = &state.ending;
+    keep_fresh(&servers, [&clients_tls, &peers_tls], ending);
+    servers.spawn(serve(sockets.peers, peers_tls, listener.clone(), peers, ending.clone()));
+    let service = ClientService(Arc::clone(node));
+    servers.spawn(serve(sockets.clients, clients_tls, service, clients, ending.clone()));
+    servers
 }
 
 /// Keeps core, name and links in step with the ring; answers whom to link to.
