@@ -10,6 +10,10 @@ use edge::config::{Command, Flag, Group, Settings};
 
 use crate::core::Rebalance;
 
+/// What `--message-bytes` may be. Beyond it a message to many users, and a frame on its way to another node, would not
+/// fit into a frame of a link ([`edge::peer::FRAME_BYTES_MAX`]).
+const MESSAGE_BYTES: RangeInclusive<u64> = 128..=1024 * 1024;
+
 /// The binary's flags.
 pub static COMMAND: Command = Command {
     name: "ws-node",
@@ -48,7 +52,7 @@ static PORTS: [Flag; 1] = [shared::listen("127.0.0.1:0", "Where clients connect.
 
 /// What sessions may do; read by [`session_limits`]. A process that embeds nodes takes the same flags.
 pub const LIMITS: [Flag; 7] = [
-    Flag::value("message-bytes", "BYTES", "Size of a client's message.").default("65536"),
+    Flag::value("message-bytes", "BYTES", "Size of a client's message, at most 1048576.").default("65536"),
     Flag::value("outbound-bytes", "BYTES", "What may wait for one slow client.").default("1048576"),
     Flag::value("sessions-per-user", "COUNT", "Connections of one user here; one more ends the oldest.")
         .default("16"),
@@ -142,7 +146,7 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
 pub fn session_limits(settings: &mut Settings) -> SessionLimits {
     let times = Duration::from_millis(100)..=Duration::from_secs(3_600);
     let limits = SessionLimits {
-        message_bytes: number(settings, "message-bytes", 128..=16 * 1024 * 1024),
+        message_bytes: number(settings, "message-bytes", MESSAGE_BYTES),
         outbound_bytes: number(settings, "outbound-bytes", 1024..=1024 * 1024 * 1024),
         sessions_per_user: number(settings, "sessions-per-user", 1..=10_000),
         sends_per_second: number(settings, "sends-per-second", 1..=1_000_000),

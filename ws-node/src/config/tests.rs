@@ -1,5 +1,9 @@
 //! What the flags say, and every mistake in them.
 
+use cluster::wire::node::{Message, MessageId};
+use cluster::wire::peer::{Deliver, FromHome, Publish, ToHome, encode};
+use edge::peer::FRAME_BYTES_MAX;
+
 use super::*;
 
 const SECRET: &str = "a cluster secret of at least 32 bytes";
@@ -38,4 +42,35 @@ fn nobody_is_told_to_connect_to_an_unspecified_address() {
     }
     assert!(told(&["--listen=127.0.0.1:0", "--public-url=ws://[2001:db8::1]:80/ws"]).is_ok());
     assert_eq!(told(&["--listen=everywhere"]).unwrap_err().len(), 1);
+}
+
+#[test]
+fn the_largest_message_fits_into_a_frame_of_a_link() {
+    let over = (MESSAGE_BYTES.end() + 1).to_string();
+    assert!(told(&["--outbound-bytes=9999999", "--message-bytes", &over]).is_err());
+    let largest = MESSAGE_BYTES.end().to_string();
+    let limits = told(&["--outbound-bytes=9999999", "--message-bytes", &largest]).unwrap().limits;
+
+    // More than can be: the users count as bytes of the message, too.
+    let data = format!("\"{}\"", "x".repeat(limits.message_bytes));
+    let user = "\"".repeat(limits::ID_BYTES_MAX);
+    let topic = cluster::wire::topic::inbox(&user);
+    let node = "n".repeat(64);
+    let publish = Publish {
+        call: u64::MAX,
+        topics: vec![&topic; limits::USERS_PER_SEND_MAX],
+        node: &node,
+        generation: u64::MAX,
+        counter: u64::MAX,
+        from: &user,
+        data: &data,
+    };
+    assert!(encode(&ToHome::Publish(publish)).len() <= FRAME_BYTES_MAX);
+
+    let id = MessageId { node: &node, generation: u64::MAX, counter: u64::MAX };
+    let message = Message { topic: &topic, id, from: &user, data: &data, time: u64::MAX };
+    let frame = crate::frames::text(&message.to_json());
+    let (topic, node, frame) = (&*topic, &*node, &*frame);
+    let deliver = Deliver { topic, node, generation: u64::MAX, counter: u64::MAX, frame };
+    assert!(encode(&FromHome::Deliver(deliver)).len() <= FRAME_BYTES_MAX);
 }
