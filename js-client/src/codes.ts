@@ -16,9 +16,6 @@ export interface Failure {
   readonly error: RingdialError;
 }
 
-/** The code of a session whose place another one took. */
-export const REPLACED = 4409;
-
 const HUNDREDS: Readonly<Record<number, Policy>> = { 40: "now", 41: "later", 44: "stop" };
 
 export function closePolicy(code: number): Policy {

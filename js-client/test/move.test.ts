@@ -120,15 +120,26 @@ it("makes the new connection the reconnect when the old one dies first", async (
   expect([client.status.state, service.count]).toEqual(["connected", 1]);
 });
 
-it("takes a 4409 of the old node for the new session's taking its place", async () => {
-  const { n2, client, peer } = await scene();
+it("goes on with the new session when the node ends the one that it replaces before its welcome", async () => {
+  const { service, n2, client, peer } = await scene();
   peer.send(moved(n2));
   const there = await n2.peer();
-  await there.frame("hello");
-  peer.socket.close(4409);
+  expect(await there.frame("hello")).toMatchObject({ replaces: expect.any(String) });
+  peer.send({ op: "bye" });
+  peer.socket.close(1000);
   await until("reconnecting", () => client.status.state === "reconnecting");
   there.send({ op: "welcome", session: "s2", user: "alice", node: "n2" });
   await until("connected", () => client.status.state === "connected");
+  expect(service.count).toBe(1);
+});
+
+it("stops in the middle of a move when the old session was one too many", async () => {
+  const { n1, n2, client, peer } = await scene();
+  peer.send(moved(n2));
+  await (await n2.peer()).frame("hello");
+  peer.socket.close(4409);
+  await until("closed", () => client.status.state === "closed");
+  await until("no socket", () => n1.open + n2.open === 0);
 });
 
 it("lets the old socket go when it does not say bye", async () => {

@@ -1,5 +1,5 @@
 /** Connected: frames of the link, its dead-line, its loss; and the planning of moves. */
-import { REPLACED, type Failure } from "../codes.js";
+import type { Failure } from "../codes.js";
 import { RingdialError } from "../errors.js";
 import { type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
 import { closed, dial } from "./dial.js";
@@ -111,9 +111,8 @@ function lost(t: Turn, link: Link, failure: Failure): void {
     t.failures = 0;
     t.refreshed = false;
   }
-  // A node may end the old session for the `replaces` of the new one before its `welcome` has come through.
-  const taken = t.dial?.greeted && error.closeCode === REPLACED;
-  if (t.dial && (taken || (policy !== "stop" && policy !== "refresh"))) {
+  // Also where a node ends the old session (`bye`, 1000) for the `replaces` of the new one, whose `welcome` is still to come.
+  if (t.dial && policy !== "stop" && policy !== "refresh") {
     act(t, "arm", "loop", t.config.openMs);
     t.cause = error;
     return act(t, "emit", "error", error);

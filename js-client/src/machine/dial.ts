@@ -15,14 +15,13 @@ const AVOID_MAX = 8;
 export function dial(t: Turn, grant: LookupAnswer): void {
   const { url, protocols } = grant;
   const socket = ++t.count;
-  t.dial = { socket, grant, greeted: false };
+  t.dial = { socket, grant };
   act(t, "open", socket, url, protocols);
 }
 
 /** The socket is open. Beside a link, it is to take that one's place. */
-export function greet(t: Turn, attempt: Dial): void {
-  t.dial = { ...attempt, greeted: true };
-  act(t, "write", attempt.socket, helloFrame(t.link?.session));
+export function greet(t: Turn, { socket }: Dial): void {
+  act(t, "write", socket, helloFrame(t.link?.session));
 }
 
 /** Messages may come before `welcome`: the node follows the inbox from `hello` on. */

@@ -35,8 +35,6 @@ export interface Entry {
 export interface Dial {
   readonly socket: number;
   readonly grant: LookupAnswer;
-  /** `hello` is written. */
-  readonly greeted: boolean;
   /** The node's `error` before it closes. */
   readonly said?: RingdialError | undefined;
 }
