@@ -34,9 +34,6 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long leaving the ring may take at the end.
 const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
-/// How long connections may take to close at the end.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
 /// How long a client has to act on `moved`, milliseconds.
 const MOVE_DEADLINE_MS: u64 = 30_000;
 
@@ -65,6 +62,8 @@ pub struct Running {
     node: Arc<Node>,
     keeper: Arc<Keeper>,
     ending: CancellationToken,
+    /// How long sessions may take to close at the end.
+    grace: Duration,
     links: (PeerLinks, PeerListener),
     servers: TaskTracker,
 }
@@ -156,14 +155,14 @@ impl WsNode {
         let mut peering = PeerConfig::new(names, tokens, node.clone(), node.clone(), ending.clone());
         peering.counts = state.links.clone();
         let listener = PeerListener::new(peering.clone());
-        let dial = certificates.dial.clone();
+        let (dial, grace) = (certificates.dial.clone(), config.public.limits.grace);
         let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener));
         let targets = follow(&servers, &node, &keeper, name, &ending);
         let links = (PeerLinks::start(peering, targets, dial), listener);
         // Nobody else sets it.
         let _ = state.joined.set((Arc::clone(&node), Arc::clone(&keeper)));
         let ending = guard.disarm();
-        Ok(Running { url, peer, node, keeper, ending, links, servers })
+        Ok(Running { url, peer, node, keeper, ending, grace, links, servers })
     }
 }
 
@@ -231,7 +230,7 @@ impl Running {
         let sessions = self.node.core().session_count();
         self.node.core().close_all(CloseCode::Draining);
         self.node.tasks().close();
-        if timeout(CLOSE_WAIT, self.node.tasks().wait()).await.is_err() {
+        if timeout(self.grace, self.node.tasks().wait()).await.is_err() {
             tracing::warn!("some clients did not close in time and are cut off");
         }
         self.ending.cancel();

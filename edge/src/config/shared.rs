@@ -21,7 +21,7 @@ pub const fn listen(default: &'static str, help: &'static str) -> Flag {
 }
 
 /// TLS and the bounds of the public listener; read by [`public`].
-pub const PUBLIC: [Flag; 5] = [
+pub const PUBLIC: [Flag; 7] = [
     Flag::value(
         "tls-cert",
         "FILE",
@@ -37,6 +37,13 @@ pub const PUBLIC: [Flag; 5] = [
     .default("10s"),
     Flag::value("header-bytes", "BYTES", "Size of a request's head; more is answered with 431.")
         .default("16384"),
+    Flag::value("tls-handshake-timeout", "TIME", "Time for a TLS handshake.").default("10s"),
+    Flag::value(
+        "grace",
+        "TIME",
+        "At the end: time for requests under way to finish, and for sessions to close. Then they are cut.",
+    )
+    .default("5s"),
 ];
 
 /// The admin listener and the logs; read by [`operations`].
@@ -157,6 +164,9 @@ pub fn public(settings: &mut Settings) -> Public {
             .unwrap_or(usize::MAX),
         header_timeout: settings
             .duration("header-timeout", Duration::from_millis(100)..=Duration::from_secs(600)),
+        tls_handshake_timeout: settings
+            .duration("tls-handshake-timeout", Duration::from_millis(100)..=Duration::from_secs(600)),
+        grace: settings.duration("grace", Duration::from_millis(100)..=Duration::from_secs(3600)),
         ..Limits::default()
     };
     Public { listen: settings.address("listen"), tls: tls_files(settings, "tls-cert", "tls-key"), limits }

@@ -52,10 +52,11 @@ fn lines(args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn flags_beat_variables_beat_defaults() {
-    let args = ["--redis", "redis://h:1", "--max-connections=5", "--insecure-ids"];
+    let args = ["--redis", "redis://h:1", "--max-connections=5", "--insecure-ids", "--grace=1500ms"];
     let env = [
         ("RINGDIAL_MAX_CONNECTIONS", "6"),
         ("RINGDIAL_LEASE_MS", "600"),
+        ("RINGDIAL_TLS_HANDSHAKE_TIMEOUT", "3"),
         ("RINGDIAL_SECRET", SECRET),
         ("RINGDIAL_TLS_CERT", ""),
         ("PATH", "/bin"),
@@ -64,12 +65,22 @@ fn flags_beat_variables_beat_defaults() {
     let ((public, store, secrets, insecure), warnings) = outcome(&COMMAND, parse(&args, &env), all).unwrap();
     assert_eq!(public.limits.connections_max, 5);
     assert_eq!(public.limits.header_timeout, Duration::from_secs(10));
+    assert_eq!(public.limits.tls_handshake_timeout, Duration::from_secs(3));
+    assert_eq!(public.limits.grace, Duration::from_millis(1500));
     assert_eq!(public.tls, None);
     assert_eq!((store.lease, store.redis_wait), (Duration::from_millis(600), Duration::from_secs(30)));
     assert_eq!(store.redis.expose(), "redis://h:1");
     assert_eq!(secrets.current.unwrap().expose(), SECRET);
     assert!(insecure);
     assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+/// Two places say what the limits are without flags.
+#[test]
+fn the_defaults_of_the_flags_are_those_of_the_limits() {
+    let mut settings = parse(&[], &NONE);
+    let read = format!("{:?}", shared::public(&mut settings).limits);
+    assert_eq!(read, format!("{:?}", crate::limits::Limits::default()));
 }
 
 #[test]
