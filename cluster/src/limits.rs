@@ -18,6 +18,9 @@ pub const SENDS_PER_SECOND: u32 = 32;
 /// See [`SENDS_PER_SECOND`].
 pub const SENDS_BURST: u32 = 64;
 
+/// Bytes of copies that count as one send: a large message to many users counts as several.
+pub const SEND_COST_BYTES: usize = 64 * 1024;
+
 /// Bytes that may wait for a slow client, at most. Configurable.
 pub const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
 

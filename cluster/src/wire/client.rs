@@ -127,6 +127,20 @@ impl<'a> ClientFrame<'a> {
     }
 }
 
+impl Send<'_> {
+    /// How many sends it counts as: one, or to several users one for each [`limits::SEND_COST_BYTES`] that its copies
+    /// take together, since every inbox gets a frame of its own.
+    pub fn cost(&self) -> u32 {
+        match &self.to {
+            Target::User(_) => 1,
+            Target::Users(users) => {
+                let copies = users.len().saturating_mul(self.data.get().len());
+                u32::try_from(copies / limits::SEND_COST_BYTES).unwrap_or(u32::MAX).max(1)
+            }
+        }
+    }
+}
+
 impl<'a> Target<'a> {
     fn parse(raw: &'a RawValue) -> Result<Self, ErrorCode> {
         let fields: TargetFields<'a> = serde_json::from_str(raw.get()).map_err(|_| ErrorCode::BadRequest)?;

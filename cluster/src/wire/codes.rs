@@ -137,6 +137,8 @@ error_codes! {
     TicketOtherNode = "ticket_other_node", true, Some(CloseCode::Ticket), "the ticket is for another node: look up again";
     /// The ticket is for another service.
     TicketOtherService = "ticket_other_service", true, Some(CloseCode::Ticket), "the ticket is for another service: look up again";
+    /// The node is going away.
+    Draining = "draining", true, Some(CloseCode::Draining), "the node is going away: look up again";
     /// The user has too many connections here, and this is the oldest.
     SessionReplaced = "session_replaced", false, Some(CloseCode::Replaced), "the user opened more connections than one may have, and this was the oldest";
     /// The application's token has ended.

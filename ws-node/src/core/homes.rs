@@ -1,6 +1,6 @@
 //! Other nodes as homes: the links this node dialled, the interest it registered there, and the calls that are out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,12 +13,13 @@ use super::{Core, LinkSink, Now, SessionSink};
 /// Bytes of unanswered calls that are kept for one home.
 const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What a kept call costs beside its frame, in bytes.
+const CALL_COST: usize = 64;
+
 /// Every node that this one uses as a home, by id.
 #[derive(Debug)]
 pub(super) struct Homes<L> {
     nodes: HashMap<String, Home<L>>,
-    /// Some interest could not be registered: look for it at the next tick.
-    pub(super) interest_missing: bool,
 }
 
 /// One of them.
@@ -28,10 +29,14 @@ struct Home<L> {
     /// Unanswered messages in the order they were sent.
     calls: BTreeMap<u64, Call>,
     call_bytes: usize,
-    /// Unanswered interest.
+    /// Unanswered interest, by call.
     interests: HashMap<u64, Vec<Arc<str>>>,
+    /// Topics whose number of followers here it is still to be told.
+    untold: HashSet<Arc<str>>,
     /// It refused a message: nothing is sent until all that is out has come back, then everything again in order.
-    stalled: bool,
+    refused: bool,
+    /// Some calls are parked: whatever is new waits behind them.
+    backlog: bool,
 }
 
 /// A message that a home has not answered yet, ready to be sent again.
@@ -40,7 +45,7 @@ pub(super) struct Call {
     pub(super) request: RequestKey,
     pub(super) frame: Bytes,
     pub(super) due_ms: u64,
-    /// Not under way: refused, or held back behind one that was.
+    /// Not under way: refused, not taken by a full link, or held back behind such a one.
     pub(super) parked: bool,
 }
 
@@ -48,24 +53,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The link to a node stands: interest first, then everything unanswered, in order.
     pub fn home_opened(&mut self, node: &str, link: u64, sink: L) {
         self.homes.entry(node).open(link, sink);
-        let here = self.topics.iter_mut().filter(|(_, topic)| topic.follows_at(node));
-        let names: Vec<_> = here.map(|(name, _)| Arc::clone(name)).collect();
-        self.register(node, &names);
-        self.homes.send_unanswered(node);
+        let names: Vec<_> = self.lose_standing(node);
+        self.homes.entry(node).untold.extend(names);
+        self.tell(node);
+        self.homes.entry(node).pump();
     }
 
     /// The link to a node is gone. What is unanswered waits for the next one.
     pub fn home_closed(&mut self, node: &str, link: u64) {
         let Some(home) = self.homes.nodes.get_mut(node) else { return };
-        if home.link.as_ref().is_none_or(|(open, _)| *open != link) {
-            return;
+        if home.link.as_ref().is_some_and(|(open, _)| *open == link) {
+            home.close();
+            self.lose_standing(node);
         }
-        home.link = None;
-        home.interests.clear();
-        self.topics
-            .iter_mut()
-            .filter(|(_, topic)| topic.follows_at(node))
-            .for_each(|(_, topic)| topic.standing = false);
     }
 
     /// A frame on such a link.
@@ -78,26 +78,28 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 }
             }
             Some(FromHome::Interested { call }) => self.interest_stands(node, call, now),
-            Some(FromHome::NotHome { call, .. }) => self.not_home(node, call),
+            Some(FromHome::NotHome { call, .. }) => {
+                self.homes.entry(node).not_home(call, &mut self.counts.not_home)
+            }
             None => {}
         }
     }
 
-    /// Sends a message to its home elsewhere, or keeps it until the link stands.
+    /// Sends a message to its home elsewhere, or keeps it until it can be sent.
     pub(super) fn call(&mut self, node: &str, number: u64, mut call: Call) -> Result<(), ErrorCode> {
         let home = self.homes.entry(node);
-        if home.call_bytes + call.frame.len() > CALL_BYTES_MAX {
+        if home.call_bytes + call.cost() > CALL_BYTES_MAX {
             return Err(ErrorCode::Overloaded);
         }
-        call.parked = home.stalled;
-        if let Some((_, sink)) = home.link.as_ref().filter(|_| !home.stalled)
+        call.parked = home.backlog || home.refused || home.link.is_none();
+        home.backlog |= call.parked;
+        if let Some((_, sink)) = home.link.as_ref().filter(|_| !call.parked)
             && !sink.send(call.frame.clone())
         {
             self.counts.dropped_link_full += 1;
             return Err(ErrorCode::Overloaded);
         }
-        home.call_bytes += call.frame.len();
-        home.calls.insert(number, call);
+        home.keep(number, call);
         Ok(())
     }
 
@@ -105,23 +107,43 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn reroute_calls(&mut self, now: Now) {
         let nodes: Vec<String> = self.homes.nodes.keys().cloned().collect();
         for node in nodes {
-            for (number, call) in self.homes.take_calls(&node) {
-                let frame = call.frame.clone();
-                let Some(ToHome::Publish(publish)) = decode::<ToHome<'_>>(&frame) else { continue };
-                let stays =
-                    |name: &&str| self.ring.home(self.slot(name)).is_some_and(|member| member.id == node);
-                if publish.topics.iter().all(stays) {
-                    self.homes.keep(&node, number, call);
-                } else {
-                    self.publish_again(&call, &publish, now);
-                }
+            for (number, call) in self.homes.entry(&node).take_all() {
+                self.reroute(&node, number, call, now);
             }
         }
     }
 
-    /// Begins again with homes that refused a message, once everything that was out has come back.
-    pub(super) fn resume_stalled(&mut self) {
-        self.homes.nodes.values_mut().for_each(Home::resume);
+    /// Of a call for several topics those that stay keep their number, and so their place before what was sent later.
+    fn reroute(&mut self, node: &str, number: u64, mut call: Call, now: Now) {
+        let frame = call.frame.clone();
+        let Some(ToHome::Publish(mut publish)) = decode::<ToHome<'_>>(&frame) else { return };
+        let stays = |name: &&str| self.ring.home(self.slot(name)).is_some_and(|member| member.id == node);
+        let (staying, leaving): (Vec<&str>, Vec<&str>) = publish.topics.iter().partition(|name| stays(name));
+        if leaving.is_empty() {
+            self.homes.entry(node).keep(number, call);
+            return;
+        }
+        let part = (call.request, call.due_ms);
+        if staying.is_empty() {
+            self.publish_again(part, &publish, &leaving, now);
+            // The part that this call was.
+            self.part_done(call.request, 0);
+            return;
+        }
+        publish.topics = staying;
+        call.frame = encode(&ToHome::Publish(publish));
+        self.homes.entry(node).keep(number, call);
+        if let Some(ToHome::Publish(publish)) = decode::<ToHome<'_>>(&frame) {
+            self.publish_again(part, &publish, &leaving, now);
+        }
+    }
+
+    /// Sends what could not be sent before, and begins again with homes that refused a message.
+    pub(super) fn pump_homes(&mut self) {
+        self.homes.nodes.values_mut().for_each(Home::pump);
+        let untold = self.homes.nodes.iter().filter(|(_, home)| !home.untold.is_empty());
+        let nodes: Vec<String> = untold.map(|(node, _)| node.clone()).collect();
+        nodes.iter().for_each(|node| self.tell(node));
     }
 
     /// Gives up on calls that were not answered in time.
@@ -132,26 +154,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             .into_iter()
             .for_each(|call| self.part_failed(call.request, &call.frame, ErrorCode::Unavailable));
     }
-
-    fn not_home(&mut self, node: &str, number: u64) {
-        self.counts.not_home += 1;
-        let Some(home) = self.homes.nodes.get_mut(node) else { return };
-        if home.interests.remove(&number).is_some() {
-            self.homes.interest_missing = true;
-            return;
-        }
-        home.stalled = true;
-        if let Some(call) = home.calls.get_mut(&number) {
-            call.parked = true;
-        }
-    }
 }
 
 // === impl Homes ===
 
 impl<L> Default for Homes<L> {
     fn default() -> Self {
-        Self { nodes: HashMap::new(), interest_missing: false }
+        Self { nodes: HashMap::new() }
     }
 }
 
@@ -164,14 +173,37 @@ impl<L: LinkSink> Homes<L> {
         self.nodes.entry(node.to_owned()).or_default()
     }
 
-    /// Sends a request about interest and remembers it until it is answered; false if it could not be sent.
+    fn take_call(&mut self, node: &str, number: u64) -> Option<Call> {
+        self.nodes.get_mut(node)?.take(number)
+    }
+
+    /// Notes that a home is to be told of a topic. Without a link it is told of all when that stands.
+    pub(super) fn note(&mut self, node: &str, name: &Arc<str>) {
+        let home = self.entry(node);
+        if home.link.is_some() {
+            home.untold.insert(Arc::clone(name));
+        }
+    }
+
+    /// Takes the topics that a home is still to be told of, at most so many.
+    pub(super) fn untold(&mut self, node: &str, most: usize) -> Vec<Arc<str>> {
+        let Some(home) = self.nodes.get_mut(node) else { return Vec::new() };
+        let names: Vec<_> = home.untold.iter().take(most).cloned().collect();
+        for name in &names {
+            home.untold.remove(name);
+        }
+        names
+    }
+
+    /// Sends a request about interest and remembers it until it is answered; false if it could not be sent, and then
+    /// its topics are still to be told.
     pub(super) fn ask(&mut self, node: &str, call: u64, names: Vec<Arc<str>>, frame: Bytes) -> bool {
         let home = self.entry(node);
         let sent = home.link.as_ref().is_some_and(|(_, sink)| sink.send(frame));
         if sent {
             home.interests.insert(call, names);
-        } else if home.link.is_some() {
-            self.interest_missing = true;
+        } else {
+            home.untold.extend(names);
         }
         sent
     }
@@ -181,39 +213,9 @@ impl<L: LinkSink> Homes<L> {
         self.nodes.get_mut(node).and_then(|home| home.interests.remove(&call)).unwrap_or_default()
     }
 
-    /// Whether requests about interest are out there.
-    pub(super) fn is_asking(&self, node: &str) -> bool {
-        self.nodes.get(node).is_some_and(|home| !home.interests.is_empty())
-    }
-
     /// Forgets homes that are gone for good.
     pub(super) fn retain_members(&mut self, is_member: impl Fn(&str) -> bool) {
         self.nodes.retain(|node, home| home.link.is_some() || !home.calls.is_empty() || is_member(node));
-    }
-
-    fn keep(&mut self, node: &str, number: u64, call: Call) {
-        let home = self.entry(node);
-        home.call_bytes += call.frame.len();
-        home.calls.insert(number, call);
-    }
-
-    fn take_call(&mut self, node: &str, number: u64) -> Option<Call> {
-        let home = self.nodes.get_mut(node)?;
-        let call = home.calls.remove(&number)?;
-        home.call_bytes -= call.frame.len();
-        Some(call)
-    }
-
-    fn take_calls(&mut self, node: &str) -> BTreeMap<u64, Call> {
-        self.nodes.get_mut(node).map(Home::take_all).unwrap_or_default()
-    }
-
-    fn send_unanswered(&mut self, node: &str) {
-        let Some(Home { link: Some((_, sink)), calls, .. }) = self.nodes.get(node) else { return };
-        for call in calls.values() {
-            // What a full queue does not take is answered `unavailable` when it falls due.
-            let _ = sink.send(call.frame.clone());
-        }
     }
 }
 
@@ -221,16 +223,79 @@ impl<L: LinkSink> Homes<L> {
 
 impl<L> Default for Home<L> {
     fn default() -> Self {
-        Self { link: None, calls: BTreeMap::new(), call_bytes: 0, interests: HashMap::new(), stalled: false }
+        Self {
+            link: None,
+            calls: BTreeMap::new(),
+            call_bytes: 0,
+            interests: HashMap::new(),
+            untold: HashSet::new(),
+            refused: false,
+            backlog: false,
+        }
     }
 }
 
 impl<L: LinkSink> Home<L> {
-    /// A new link refuses nothing yet.
+    /// A new link has refused nothing yet, and nothing was sent on it.
     fn open(&mut self, link: u64, sink: L) {
+        self.close();
         self.link = Some((link, sink));
-        self.stalled = false;
-        self.calls.values_mut().for_each(|call| call.parked = false);
+    }
+
+    fn close(&mut self) {
+        self.link = None;
+        self.interests.clear();
+        self.untold.clear();
+        self.refused = false;
+        self.backlog = !self.calls.is_empty();
+        self.calls.values_mut().for_each(|call| call.parked = true);
+    }
+
+    /// Sends what is parked, in order, as far as the link takes it.
+    fn pump(&mut self) {
+        let Some((_, sink)) = &self.link else { return };
+        if self.refused {
+            let all_back = self.calls.values().all(|call| call.parked);
+            if !all_back || !sink.send(encode(&ToHome::Again)) {
+                return;
+            }
+            self.refused = false;
+        }
+        if !self.backlog {
+            return;
+        }
+        for call in self.calls.values_mut().filter(|call| call.parked) {
+            if !sink.send(call.frame.clone()) {
+                return;
+            }
+            call.parked = false;
+        }
+        self.backlog = false;
+    }
+
+    /// It refused a message, or to take note of interest.
+    fn not_home(&mut self, number: u64, count: &mut u64) {
+        *count += 1;
+        if let Some(names) = self.interests.remove(&number) {
+            self.untold.extend(names);
+            return;
+        }
+        self.refused = true;
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.parked = true;
+            self.backlog = true;
+        }
+    }
+
+    fn keep(&mut self, number: u64, call: Call) {
+        self.call_bytes += call.cost();
+        self.calls.insert(number, call);
+    }
+
+    fn take(&mut self, number: u64) -> Option<Call> {
+        let call = self.calls.remove(&number)?;
+        self.call_bytes -= call.cost();
+        Some(call)
     }
 
     fn take_all(&mut self) -> BTreeMap<u64, Call> {
@@ -238,27 +303,17 @@ impl<L: LinkSink> Home<L> {
         std::mem::take(&mut self.calls)
     }
 
-    fn resume(&mut self) {
-        if !self.stalled || self.calls.values().any(|call| !call.parked) {
-            return;
-        }
-        let Some((_, sink)) = &self.link else { return };
-        if !sink.send(encode(&ToHome::Again)) {
-            return;
-        }
-        self.stalled = false;
-        for call in self.calls.values_mut() {
-            call.parked = false;
-            // What a full queue does not take is answered `unavailable` when it falls due.
-            let _ = sink.send(call.frame.clone());
-        }
-    }
-
     fn take_overdue(&mut self, now_ms: u64) -> Vec<Call> {
-        let numbers: Vec<u64> =
-            self.calls.iter().filter(|(_, call)| call.due_ms <= now_ms).map(|(number, _)| *number).collect();
-        let calls: Vec<Call> = numbers.iter().filter_map(|number| self.calls.remove(number)).collect();
-        self.call_bytes -= calls.iter().map(|call| call.frame.len()).sum::<usize>();
-        calls
+        let overdue = self.calls.iter().filter(|(_, call)| call.due_ms <= now_ms);
+        let numbers: Vec<u64> = overdue.map(|(number, _)| *number).collect();
+        numbers.into_iter().filter_map(|number| self.take(number)).collect()
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    fn cost(&self) -> usize {
+        self.frame.len() + CALL_COST
     }
 }

@@ -1,6 +1,6 @@
 //! Interest: which topics somebody here follows, registered at the homes of those whose home is elsewhere.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cluster::ring::Arcs;
@@ -13,7 +13,7 @@ use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 const TOPICS_PER_FRAME: usize = 500;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Adds a session to a topic and registers interest at its home if that is elsewhere.
+    /// Adds a session to a topic and tells its home if that is elsewhere.
     pub(super) fn follow(&mut self, key: SessionKey, name: &str) -> Place {
         let slot = self.slot(name);
         let place = self.place(slot);
@@ -21,9 +21,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if !topic.local.contains(&key.index()) {
             topic.local.push(key.index());
         }
-        if let Place::There(node) = &place {
-            self.register(node, &[Arc::from(name)]);
-        }
+        self.tell_home_of(&place, name);
         place
     }
 
@@ -35,10 +33,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if topic.local.len() == before {
             return;
         }
-        if let Place::There(node) = topic.place.clone() {
-            self.register(&node, &[Arc::from(name)]);
-        }
+        let place = topic.place.clone();
         self.topics.release(name);
+        self.tell_home_of(&place, name);
     }
 
     pub(super) fn is_standing(&mut self, name: &str) -> bool {
@@ -47,76 +44,46 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Topics whose slot changed hands: leave the old home, register at the new one.
     pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
-        let mut moving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        let mut leaving: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        let mut arriving: Vec<Arc<str>> = Vec::new();
         let ring = Arc::clone(&self.ring);
+        let (mut arriving, mut concerned) = (Vec::new(), HashSet::new());
         for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
             let place = Place::of(topic.slot, &ring, &self.me.id);
-            if let Place::There(old) = std::mem::replace(&mut topic.place, place.clone())
-                && !topic.local.is_empty()
-            {
-                leaving.entry(old).or_default().push(Arc::clone(name));
-            }
+            let old = std::mem::replace(&mut topic.place, place);
             topic.standing = false;
-            match place {
+            match topic.place {
                 Place::Here => arriving.push(Arc::clone(name)),
                 // Whoever asked here asks at the new home by the same ring.
                 Place::There(_) | Place::Nowhere => topic.remote.clear(),
             }
-            if let Place::There(node) = &topic.place
-                && !topic.local.is_empty()
-            {
-                moving.entry(node.clone()).or_default().push(Arc::clone(name));
+            for place in [old, topic.place.clone()] {
+                if let Place::There(node) = place
+                    && !topic.local.is_empty()
+                {
+                    self.homes.note(&node, name);
+                    concerned.insert(node);
+                }
             }
         }
         self.topics.retain_interesting();
         arriving.iter().for_each(|name| self.welcome_waiting(name, now));
-        moving.into_iter().for_each(|(node, names)| self.register(&node, &names));
-        leaving.into_iter().for_each(|(node, names)| self.withdraw(&node, &names));
+        concerned.iter().for_each(|node| self.tell(node));
         self.homes.retain_members(|node| ring.member(node).is_some());
     }
 
-    /// Tells a home which of these topics are followed here, and by how many sessions.
-    pub(super) fn register(&mut self, node: &str, names: &[Arc<str>]) {
-        for names in names.chunks(TOPICS_PER_FRAME) {
-            let call = self.next_number();
-            let counts: Vec<u32> = names.iter().map(|name| self.sessions_of(name)).collect();
-            let topics = names.iter().map(AsRef::as_ref).zip(counts).collect();
-            self.homes.ask(node, call, names.to_vec(), encode(&ToHome::Interest { call, topics }));
-        }
-    }
-
-    /// Tells a former home that these topics are no longer its concern. What a full queue does not take leaves
-    /// interest behind in topics that nobody sends to there any more.
-    fn withdraw(&mut self, node: &str, names: &[Arc<str>]) {
-        for names in names.chunks(TOPICS_PER_FRAME) {
-            let call = self.next_number();
-            let topics = names.iter().map(|name| (&**name, 0)).collect();
-            self.homes.ask(node, call, Vec::new(), encode(&ToHome::Interest { call, topics }));
-        }
-    }
-
-    /// Registers interest again that is neither standing nor under way.
-    pub(super) fn register_missing(&mut self) {
-        if !std::mem::take(&mut self.homes.interest_missing) {
-            return;
-        }
-        let mut missing: HashMap<String, Vec<Arc<str>>> = HashMap::new();
-        for (name, topic) in self.topics.iter_mut() {
-            if let Place::There(node) = &topic.place
-                && !topic.standing
-                && !topic.local.is_empty()
-            {
-                missing.entry(node.clone()).or_default().push(Arc::clone(name));
+    /// Tells a home how many sessions here follow the topics that it is still to be told of: none, if their home is
+    /// another one by now.
+    pub(super) fn tell(&mut self, node: &str) {
+        loop {
+            let names = self.homes.untold(node, TOPICS_PER_FRAME);
+            if names.is_empty() {
+                return;
             }
-        }
-        for (node, names) in missing {
-            if self.homes.is_asking(&node) {
-                // Some of these may be among what is asked for: look again at the next tick.
-                self.homes.interest_missing = true;
-            } else {
-                self.register(&node, &names);
+            let call = self.next_number();
+            let counts: Vec<u32> = names.iter().map(|name| self.asked_of(node, name, call)).collect();
+            let topics = names.iter().map(AsRef::as_ref).zip(counts).collect();
+            let frame = encode(&ToHome::Interest { call, topics });
+            if !self.homes.ask(node, call, names, frame) {
+                return;
             }
         }
     }
@@ -124,15 +91,37 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A home took note.
     pub(super) fn interest_stands(&mut self, node: &str, call: u64, now: Now) {
         for name in self.homes.asked_for(node, call) {
-            if let Some(topic) = self.topics.get_mut(&name).filter(|topic| topic.follows_at(node)) {
+            let follows = |topic: &&mut Topic| topic.follows_at(node) && topic.asked == call;
+            if let Some(topic) = self.topics.get_mut(&name).filter(follows) {
                 topic.standing = true;
                 self.welcome_waiting(&name, now);
             }
         }
     }
 
-    fn sessions_of(&mut self, name: &str) -> u32 {
-        self.topics.get_mut(name).map_or(0, |topic| topic.sessions())
+    /// The link to a home is another one or none: nothing stands there. Answers which topics are concerned.
+    pub(super) fn lose_standing(&mut self, node: &str) -> Vec<Arc<str>> {
+        let concerned = self.topics.iter_mut().filter(|(_, topic)| topic.follows_at(node));
+        concerned
+            .map(|(name, topic)| {
+                topic.standing = false;
+                Arc::clone(name)
+            })
+            .collect()
+    }
+
+    fn tell_home_of(&mut self, place: &Place, name: &str) {
+        if let Place::There(node) = place {
+            self.homes.note(node, &Arc::from(name));
+            self.tell(node);
+        }
+    }
+
+    /// How many sessions follow a topic at `node`, which is being asked with `call`.
+    fn asked_of(&mut self, node: &str, name: &str, call: u64) -> u32 {
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.follows_at(node)) else { return 0 };
+        topic.asked = call;
+        topic.sessions()
     }
 }
 

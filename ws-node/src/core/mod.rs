@@ -27,6 +27,7 @@ use cluster::wire::node::Limits;
 
 use self::askers::Askers;
 use self::homes::Homes;
+use self::moves::Moves;
 use self::send::Requests;
 use self::session::Sessions;
 use self::topics::Topics;
@@ -34,6 +35,9 @@ use self::used::UsedTickets;
 
 pub use self::moves::Rebalance;
 pub use self::session::SessionKey;
+
+/// How often [`Core::tick`] is to be called, milliseconds.
+pub const TICK_MS: u64 = 100;
 
 /// Where a session's frames go: a bounded queue that never waits.
 pub trait SessionSink: Send {
@@ -71,7 +75,7 @@ pub struct CoreConfig {
     pub heartbeat_ms: u64,
     /// Whom to move when the ring changes.
     pub rebalance: Rebalance,
-    /// Moves a second: what `spread_ms` is reckoned from.
+    /// Sessions asked to move a second.
     pub move_rate: u32,
     /// How long a client has to move.
     pub move_deadline_ms: u64,
@@ -111,6 +115,8 @@ pub struct Core<S, L> {
     askers: Askers<L>,
     requests: Requests,
     used: UsedTickets,
+    moves: Moves,
+    ending: bool,
     counts: Counts,
     /// The last number given to a message or a call. Never goes back, also over generations.
     counter: u64,
@@ -141,6 +147,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             askers: Askers::default(),
             requests: Requests::default(),
             used: UsedTickets::default(),
+            moves: Moves::default(),
+            ending: false,
             counts: Counts::default(),
             counter: 0,
             fresh_id,
@@ -187,21 +195,23 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let changed = older.changed(&self.ring);
         self.replace_topics(&changed, now);
         self.reroute_calls(now);
-        self.move_sessions(&changed, now);
+        self.pump_homes();
+        self.queue_moves(&changed);
+        self.offer_moves(now);
     }
 
-    /// Does what has fallen due. Call it about every 100 ms.
+    /// Does what has fallen due. Call it every [`TICK_MS`].
     pub fn tick(&mut self, now: Now) {
         self.expire_calls(now);
-        self.resume_stalled();
-        self.register_missing();
+        self.pump_homes();
         self.welcome_overdue(now);
+        self.offer_moves(now);
         self.used.forget(now.unix_ms / 1_000);
     }
 
-    /// The node goes away: every session is closed.
-    pub fn close_all(&mut self, code: CloseCode) {
-        self.sessions.iter().for_each(|session| session.sink.close(code));
+    /// The node is about to go away: nobody new comes in, and nobody is asked to move on its leaving.
+    pub fn set_ending(&mut self) {
+        self.ending = true;
     }
 
     fn place(&self, slot: Slot) -> Place {

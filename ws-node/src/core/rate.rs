@@ -30,11 +30,17 @@ impl Bucket {
 
     /// Takes one send out, refilled at `per_second` up to `burst`.
     pub(super) fn take(&mut self, per_second: u32, burst: u32, now_ms: u64) -> Verdict {
+        self.take_many(1, per_second, burst, now_ms)
+    }
+
+    /// Takes out what counts as `cost` sends, at most `burst`.
+    pub(super) fn take_many(&mut self, cost: u32, per_second: u32, burst: u32, now_ms: u64) -> Verdict {
+        let cost = u64::from(cost.min(burst)) * 1_000;
         let refill = now_ms.saturating_sub(self.at_ms).saturating_mul(u64::from(per_second));
         self.milli = self.milli.saturating_add(refill).min(u64::from(burst) * 1_000);
         self.at_ms = now_ms;
-        if self.milli >= 1_000 {
-            self.milli -= 1_000;
+        if self.milli >= cost {
+            self.milli -= cost;
             self.refused = 0;
             return Verdict::Go;
         }
@@ -42,7 +48,7 @@ impl Bucket {
         if self.refused > burst.saturating_mul(PATIENCE_BURSTS) {
             return Verdict::Enough;
         }
-        Verdict::Wait((1_000 - self.milli).div_ceil(u64::from(per_second.max(1))))
+        Verdict::Wait((cost - self.milli).div_ceil(u64::from(per_second.max(1))))
     }
 }
 
@@ -60,6 +66,15 @@ mod tests {
         assert_eq!(bucket.take(2, 3, 499), Verdict::Wait(1));
         assert_eq!(bucket.take(2, 3, 500), Verdict::Go);
         assert_eq!(bucket.take(2, 3, 60_000), Verdict::Go);
+    }
+
+    #[test]
+    fn what_costs_more_waits_longer_and_is_never_out_of_reach() {
+        let mut bucket = Bucket::full(4, 0);
+        assert_eq!(bucket.take_many(3, 2, 4, 0), Verdict::Go);
+        assert_eq!(bucket.take_many(3, 2, 4, 0), Verdict::Wait(1_000));
+        assert_eq!(bucket.take_many(1_000, 2, 4, 60_000), Verdict::Go);
+        assert_eq!(bucket.take(2, 4, 60_000), Verdict::Wait(500));
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Stage::Detached => return,
             Stage::Waiting | Stage::Live => {}
         }
-        match session.bucket.take(limits.sends_per_second, limits.sends_burst, now.tick_ms) {
+        match session.bucket.take_many(send.cost(), limits.sends_per_second, limits.sends_burst, now.tick_ms)
+        {
             Verdict::Go => {}
             Verdict::Wait(ms) => return self.refuse(key, send, ErrorCode::RateLimited, Some(ms)),
             Verdict::Enough => return self.fail(key, send.reference, ErrorCode::RateExceeded),
@@ -108,14 +109,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.part_done(request, 0);
     }
 
-    /// Sends a call's message to where its topics are at home now.
-    pub(super) fn publish_again(&mut self, call: &Call, publish: &Publish<'_>, now: Now) {
+    /// Sends some topics of a call's message to where they are at home now. `part` is the call's request and end.
+    pub(super) fn publish_again(
+        &mut self,
+        (request, due_ms): (RequestKey, u64),
+        publish: &Publish<'_>,
+        topics: &[&str],
+        now: Now,
+    ) {
         let origin = Origin { node: publish.node, generation: publish.generation, counter: publish.counter };
-        let (request, due_ms) = (call.request, call.due_ms);
         let outgoing = Outgoing { request, origin, from: publish.from, data: publish.data, due_ms };
-        self.publish(&outgoing, &publish.topics, now);
-        // The part that this call was.
-        self.part_done(request, 0);
+        self.publish(&outgoing, topics, now);
     }
 
     /// One frame per home, not per topic.

@@ -50,6 +50,8 @@ pub(super) struct Session<S> {
     pub(super) outstanding: u32,
     pub(super) admitted_ms: u64,
     pub(super) patience: Patience,
+    /// It stands in the queue of those who may have to move.
+    pub(super) queued: bool,
 }
 
 /// How far a session has come.
@@ -69,8 +71,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Takes a verified ticket and begins its session.
     ///
     /// # Errors
-    /// [`ErrorCode::TicketUsed`].
+    /// [`ErrorCode::TicketUsed`], or [`ErrorCode::Draining`] once the node is going away.
     pub fn admit(&mut self, admission: Admission, sink: S, now: Now) -> Result<SessionKey, (ErrorCode, S)> {
+        if self.ending {
+            return Err((ErrorCode::Draining, sink));
+        }
         if !self.used.take(&admission.jti, admission.expires_s) {
             return Err((ErrorCode::TicketUsed, sink));
         }
@@ -91,6 +96,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             outstanding: 0,
             admitted_ms: now.tick_ms,
             patience: Patience::default(),
+            queued: false,
         }))
     }
 
@@ -107,8 +113,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         let (topic, replaces) = (session.topic.clone(), hello.replaces.as_deref());
-        self.make_room(&topic, replaces);
-        match self.follow(key, &topic) {
+        let place = self.follow(key, &topic);
+        // After that, so that the topic never lacks a follower and forgets what it has seen.
+        self.make_room(key, &topic, replaces);
+        match place {
             Place::There(_) if !self.is_standing(&topic) => {
                 self.set_stage(key, Stage::Waiting);
                 self.sessions.waiting.push_back((key, now.tick_ms + WELCOME_WAIT_MS));
@@ -132,12 +140,23 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.end_detached(key);
     }
 
-    /// Says what is wrong, and closes where the code says so.
+    /// Says what is wrong, and closes where the code says so: from then on the session neither sends nor hears.
     pub fn fail(&mut self, key: SessionKey, reference: Reference<'_>, code: ErrorCode) {
-        let Some(session) = self.sessions.get(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
         session.push(&NodeFrame::Error(Error::new(reference, code)));
-        if let Some(close) = code.close() {
-            session.sink.close(close);
+        let Some(close) = code.close() else { return };
+        session.sink.close(close);
+        session.stage = Stage::Detached;
+        let topic = session.topic.clone();
+        self.unfollow(key, &topic);
+    }
+
+    /// The node goes away: nobody new comes in, nobody is asked to move, and every session is closed.
+    pub fn close_all(&mut self, code: CloseCode) {
+        self.ending = true;
+        for session in self.sessions.iter_mut() {
+            session.sink.close(code);
+            session.stage = Stage::Detached;
         }
     }
 
@@ -180,13 +199,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             retry_spread_ms: (count / 5).max(500),
             limits: self.config.limits,
         }));
-        self.offer_move(key, 0, now);
+        self.queue_move(key);
+        self.offer_moves(now);
     }
 
     /// The session that `hello` replaces says `bye` if it is here; the oldest one of a user who has too many ends.
-    fn make_room(&mut self, topic: &str, replaces: Option<&str>) {
+    fn make_room(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
         let Some(entry) = self.topics.get_mut(topic) else { return };
-        let others: Vec<_> = entry.local.iter().filter_map(|index| self.sessions.slab.get(*index)).collect();
+        let all = entry.local.iter().filter_map(|index| self.sessions.at(*index));
+        let others: Vec<_> = all.filter(|other| other.key != key).collect();
         if let Some(replaced) = others.iter().find(|other| Some(other.name.as_str()) == replaces) {
             let replaced = replaced.key;
             self.detach(replaced);
@@ -195,8 +216,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         {
             let oldest = oldest.key;
             self.fail(oldest, None, ErrorCode::SessionReplaced);
-            self.unfollow(oldest, topic);
-            self.set_stage(oldest, Stage::Detached);
         }
     }
 
@@ -257,6 +276,10 @@ impl<S> Sessions<S> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session<S>> {
         self.slab.iter().map(|(_, session)| session)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session<S>> {
+        self.slab.iter_mut().map(|(_, session)| session)
     }
 
     fn insert(&mut self, make: impl FnOnce(SessionKey) -> Session<S>) -> SessionKey {

@@ -29,6 +29,8 @@ pub(super) struct Topic {
     pub(super) place: Place,
     /// Whether that interest stands.
     pub(super) standing: bool,
+    /// The last call that told its home of it: only the answer to that one makes it stand.
+    pub(super) asked: u64,
     seen: Vec<Seen>,
 }
 
@@ -83,7 +85,15 @@ impl Topics {
 
 impl Topic {
     pub(super) fn new(slot: Slot, place: Place) -> Self {
-        Self { slot, local: Vec::new(), remote: Vec::new(), place, standing: false, seen: Vec::new() }
+        Self {
+            slot,
+            local: Vec::new(),
+            remote: Vec::new(),
+            place,
+            standing: false,
+            asked: 0,
+            seen: Vec::new(),
+        }
     }
 
     /// Sessions that follow it, as far as its home knows.

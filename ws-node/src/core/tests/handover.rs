@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cluster::wire::codes::ErrorCode;
+
 use super::world::{World, member, ring_of};
 
 fn growing() -> (World, Arc<cluster::ring::Ring>) {
@@ -166,4 +168,72 @@ fn users_on_many_slots_are_sent_on_to_their_several_new_homes() {
     let got = memories.iter().filter(|memory| memory.data() == [5]).count();
     assert_eq!(got, users.len());
     assert_eq!(alice.take()[0]["op"], "ack");
+}
+
+#[test]
+fn a_call_for_several_users_keeps_its_place_when_only_some_of_them_move() {
+    let (mut world, next) = growing();
+    let (mover, stayer) = (world.user_from_to(0, 2, &next), world.user_from_to(0, 0, &next));
+    let sender = world.user_from_to(1, 1, &next);
+    let (key, alice) = world.connect(1, &sender);
+    let (_, moving) = world.connect(0, &mover);
+    let (_, staying) = world.connect(0, &stayer);
+    alice.take();
+    world.show(0, &next);
+    world.show(2, &next);
+    world.settle();
+    world.say(
+        1,
+        key,
+        &format!(r#"{{"op":"send","ref":1,"to":{{"users":["{mover}","{stayer}"]}},"data":1}}"#),
+    );
+    world.send(1, key, &stayer, 2);
+    world.send(1, key, &mover, 3);
+    world.carry_there(1, 0);
+    world.carry_back(1, 0);
+    world.show(1, &next);
+    world.settle();
+    world.pass(300);
+    world.settle();
+    assert_eq!((moving.data(), staying.data()), (vec![1, 3], vec![1, 2]));
+    assert_eq!(alice.ops(), ["ack"; 3]);
+    assert_eq!(world.nodes.iter().map(|node| node.counts().repeated).sum::<u64>(), 0);
+}
+
+#[test]
+fn a_ring_change_asks_no_more_sessions_at_once_than_the_rate_allows() {
+    let (mut world, next) = growing();
+    let moves = |user: &String| {
+        let home = next.home(next.key().slot(&format!("u:{user}"))).unwrap();
+        world.home(user) == 0 && home.id == "n2"
+    };
+    let users: Vec<String> = (0..).map(|n| format!("user{n}")).filter(moves).take(450).collect();
+    let memories: Vec<_> = users.iter().map(|user| world.connect(0, user).1).collect();
+    memories.iter().for_each(|memory| drop(memory.take()));
+    world.show(0, &next);
+    let asked = || memories.iter().filter(|memory| !memory.ops().is_empty()).count();
+    assert_eq!(asked(), 200, "a tenth of a second's share");
+    world.pass(100);
+    assert_eq!(asked(), 200);
+    world.pass(100);
+    assert_eq!(asked(), 50);
+    world.pass(5_000);
+    assert_eq!(asked(), 0, "nobody is asked again so soon");
+    world.pass(5_500);
+    assert_eq!(asked(), 450, "who stayed is asked again after a while");
+}
+
+#[test]
+fn a_node_that_goes_away_lets_nobody_in_and_asks_nobody_to_move() {
+    let (mut world, next) = growing();
+    let user = world.user_from_to(0, 2, &next);
+    let (_, memory) = world.connect(0, &user);
+    memory.take();
+    world.nodes[0].set_ending();
+    world.show(0, &next);
+    world.pass(1_000);
+    assert_eq!(memory.ops(), [""; 0]);
+    let now = world.now();
+    let (admission, sink) = world.admission("late");
+    assert!(matches!(world.nodes[0].admit(admission, sink, now), Err((ErrorCode::Draining, _))));
 }

@@ -91,10 +91,10 @@ fn a_full_link_is_told_at_once() {
     let (sender, bob) = (world.user_of(0, 0), world.user_of(1, 0));
     let (key, alice) = world.connect(0, &sender);
     alice.take();
-    world.pipe(0, 1).set_full(true);
+    world.pipe(0, 1).set_room(0);
     world.send(0, key, &bob, 1);
     assert_eq!(alice.take()[0]["code"], "overloaded");
-    world.pipe(0, 1).set_full(false);
+    world.pipe(0, 1).set_room(usize::MAX);
     world.send(0, key, &bob, 2);
     world.settle();
     assert_eq!(alice.ops(), ["ack"]);
@@ -112,4 +112,55 @@ fn what_waits_for_one_home_has_a_bound() {
         world.say(0, key, &format!(r#"{{"op":"send","ref":1,"to":{{"user":"{bob}"}},"data":"{large}"}}"#));
     }
     assert_eq!(alice.take()[0]["code"], "overloaded");
+}
+
+#[test]
+fn what_a_full_link_did_not_take_goes_out_later_in_order() {
+    let mut world = World::new(2);
+    let (sender, bob) = (world.user_of(0, 0), world.user_of(1, 0));
+    let (key, alice) = world.connect(0, &sender);
+    let (_, memory) = world.connect(1, &bob);
+    alice.take();
+    memory.take();
+    world.cut(0, 1);
+    (1..=4).for_each(|n| world.send(0, key, &bob, n));
+    world.open_with_room(0, 1, 2);
+    world.send(0, key, &bob, 5);
+    world.carry_there(0, 1);
+    world.pipe(0, 1).set_room(usize::MAX);
+    assert_eq!(memory.data(), [1, 2]);
+    world.pass(100);
+    world.settle();
+    assert_eq!(memory.data(), [3, 4, 5]);
+    assert_eq!(alice.ops(), ["ack"; 5]);
+}
+
+#[test]
+fn interest_that_a_full_link_did_not_take_is_told_later() {
+    let mut world = World::new(2);
+    let bob = world.user_of(1, 0);
+    let (key, memory) = world.connect(0, &bob);
+    world.settle();
+    assert_eq!(world.nodes[1].topic_count(), 1);
+    memory.take();
+    world.pipe(0, 1).set_room(0);
+    world.nodes[0].closed(key);
+    world.pipe(0, 1).set_room(usize::MAX);
+    world.pass(100);
+    world.settle();
+    assert_eq!((world.nodes[0].topic_count(), world.nodes[1].topic_count()), (0, 0));
+}
+
+#[test]
+fn a_large_message_to_many_counts_as_several_sends() {
+    let mut world = World::new(1);
+    let (key, alice) = world.connect(0, "alice");
+    alice.take();
+    let users: Vec<String> = (0..640).map(|n| format!("u{n}")).collect();
+    let (users, data) = (serde_json::to_string(&users).unwrap(), "x".repeat(6_400));
+    let text = format!(r#"{{"op":"send","ref":1,"to":{{"users":{users}}},"data":"{data}"}}"#);
+    world.say(0, key, &text);
+    assert_eq!(alice.ops(), ["ack"]);
+    world.say(0, key, &text);
+    assert_eq!(alice.take()[0]["retry_after_ms"], 1_875);
 }

@@ -19,7 +19,16 @@ pub(super) struct Memory(Arc<Mutex<(Vec<Value>, Option<CloseCode>)>>);
 
 /// One direction of a link.
 #[derive(Clone, Default)]
-pub(super) struct Pipe(Arc<Mutex<(VecDeque<Bytes>, bool)>>);
+pub(super) struct Pipe(Arc<Mutex<(VecDeque<Bytes>, Room)>>);
+
+/// How many more frames a pipe takes.
+struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(usize::MAX)
+    }
+}
 
 struct Link {
     from: usize,
@@ -99,7 +108,13 @@ impl World {
 
     /// Opens the link on which `from` uses `to` as a home.
     pub(super) fn open(&mut self, from: usize, to: usize) {
+        self.open_with_room(from, to, usize::MAX);
+    }
+
+    /// The same with room for so many frames.
+    pub(super) fn open_with_room(&mut self, from: usize, to: usize, frames: usize) {
         let (id, there, back) = (self.next_link, Pipe::default(), Pipe::default());
+        there.set_room(frames);
         self.next_link += 1;
         self.links.insert(id, Link { from, to, there: there.clone(), back: back.clone() });
         self.nodes[to].asker_opened(id, back);
@@ -162,18 +177,20 @@ impl World {
         self.nodes[node].ring_changed(ring.clone(), now);
     }
 
+    /// What a ticket for this user says, and a session's memory.
+    pub(super) fn admission(&mut self, user: &str) -> (Admission, Memory) {
+        self.tickets += 1;
+        let holder =
+            Holder { user: user.into(), avoid: vec![], token_expires_s: None, grants: Grants::default() };
+        let jti = format!("ticket-{}", self.tickets);
+        let ring = self.ring.version();
+        (Admission { holder, jti, expires_s: u64::MAX / 2, ring }, Memory::default())
+    }
+
     /// A session's beginning, before `hello`.
     pub(super) fn admit(&mut self, node: usize, user: &str, avoid: &[&str]) -> (SessionKey, Memory) {
-        self.tickets += 1;
-        let holder = Holder {
-            user: user.into(),
-            avoid: avoid.iter().map(ToString::to_string).collect(),
-            token_expires_s: None,
-            grants: Grants::default(),
-        };
-        let jti = format!("ticket-{}", self.tickets);
-        let admission = Admission { holder, jti, expires_s: u64::MAX / 2, ring: self.ring.version() };
-        let memory = Memory::default();
+        let (mut admission, memory) = self.admission(user);
+        admission.holder.avoid = avoid.iter().map(ToString::to_string).collect();
         let now = self.now();
         let Ok(key) = self.nodes[node].admit(admission, memory.clone(), now) else { panic!("refused") };
         (key, memory)
@@ -288,8 +305,8 @@ impl Pipe {
         self.0.lock().unwrap().0.is_empty()
     }
 
-    pub(super) fn set_full(&self, full: bool) {
-        self.0.lock().unwrap().1 = full;
+    pub(super) fn set_room(&self, frames: usize) {
+        self.0.lock().unwrap().1 = Room(frames);
     }
 
     /// How many messages for how many topics are on their way.
@@ -306,9 +323,9 @@ impl Pipe {
 impl LinkSink for Pipe {
     fn send(&self, frame: Bytes) -> bool {
         let mut pipe = self.0.lock().unwrap();
-        if !pipe.1 {
-            pipe.0.push_back(frame);
-        }
-        !pipe.1
+        let Some(left) = pipe.1.0.checked_sub(1) else { return false };
+        pipe.1 = Room(left);
+        pipe.0.push_back(frame);
+        true
     }
 }
