@@ -2,11 +2,14 @@
 //!
 //! An idle connection owns no buffer: reading goes through one scratch buffer per thread, and only what is incomplete
 //! is kept. Whatever is written was encoded before; as many frames as wait go out in one system call.
+//!
+//! Once it closes, nothing the client says is acted upon, but reading goes on until the client closes too: a socket
+//! that is closed with unread bytes is reset, and the close code would be lost with what else is on its way.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, ErrorKind, IoSlice};
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,7 +20,6 @@ use bytes::{Buf, Bytes};
 use cluster::wire::client::{ClientFrame, Refusal};
 use cluster::wire::codes::{CloseCode, ErrorCode};
 use cluster::wire::node::{Error, NodeFrame};
-use edge::io::Io;
 use edge::websocket::Taken;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -25,7 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::Outbox;
 use crate::core::{SessionKey, SessionSink};
 use crate::frames::{self, Decoder, Event, Violation};
-use crate::node::Node;
+use crate::node::{ConnectionSettings, Node};
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 16 * 1024;
@@ -33,10 +35,11 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// Frames written at once, at most: what Linux takes in one call is 1,024.
 const FRAMES_PER_WRITE: usize = 64;
 
-/// How long a client may take nothing before it counts as slow.
+/// How long a client may take nothing before it counts as slow. So long may it also take in all for what still waits
+/// when the connection begins to close.
 const STALL: Duration = Duration::from_secs(10);
 
-/// How long a client that was told to close may take for it.
+/// How long a client that has got the close frame may take for its own.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How long an answer to `ping` may take.
@@ -50,24 +53,16 @@ thread_local! {
 pub(super) async fn run(node: Arc<Node>, taken: Taken, ticket: Result<String, ErrorCode>) {
     let outbox = Outbox::new(node.settings().outbound_bytes_max);
     let admitted = ticket.and_then(|ticket| node.admit(&ticket, outbox.clone()));
-    let seat = match admitted {
-        Ok((key, token_end)) => Some(Seat { node: Arc::clone(&node), key, token_end }),
-        Err(code) => {
-            refuse(&outbox, code);
-            None
-        }
-    };
     let Taken { io, read_buf } = taken;
-    let mut connection = Connection::new(&node, io, outbox, seat);
+    let mut connection = Connection::new(node.settings(), io, outbox);
+    match admitted {
+        Ok((key, token_end)) => connection.seat = Some(Seat { node, key, token_end }),
+        Err(code) => connection.fail(code),
+    }
     // Given up here: it holds on to hyper's whole read buffer.
     connection.take(&mut Vec::from(read_buf));
     let mut timer = pin!(sleep_until(connection.next_deadline()));
     poll_fn(|cx| connection.poll(cx, timer.as_mut())).await;
-}
-
-fn refuse(outbox: &Outbox, code: ErrorCode) {
-    outbox.push(frames::text(&NodeFrame::Error(Error::new(None, code)).to_json()));
-    outbox.close(code.close().unwrap_or(CloseCode::Protocol));
 }
 
 /// The session's place in the node, given back whatever ends the task.
@@ -78,49 +73,70 @@ struct Seat {
     token_end: Option<Instant>,
 }
 
-struct Connection {
-    io: Io,
+struct Connection<S> {
+    io: S,
     outbox: Outbox,
+    /// None if the client was not admitted; then it is closing.
     seat: Option<Seat>,
     decoder: Decoder,
     heartbeat: Duration,
     /// Frames taken from the outbox; of the first one what is left.
     writing: VecDeque<Bytes>,
+    /// Something was written that the stream may still hold: TLS keeps what the socket does not take.
+    unflushed: bool,
     greeted: bool,
-    /// The client's close frame came, or nothing of it can be read any more.
-    read_ended: bool,
+    incoming: Incoming,
     hello_due: Option<Instant>,
     /// When silence becomes suspicious, or after a `ping` intolerable.
     silence_due: Instant,
     pinged: bool,
-    /// When a write that makes no progress is given up.
+    /// When output that makes no progress is given up.
     stall_due: Option<Instant>,
-    /// When a client that was told to close is cut off.
-    linger_due: Option<Instant>,
+    /// When a connection that closes is cut off.
+    end_due: Option<Instant>,
 }
 
-impl Connection {
-    fn new(node: &Node, io: Io, outbox: Outbox, seat: Option<Seat>) -> Self {
-        let (now, settings) = (Instant::now(), node.settings());
+/// What becomes of the bytes that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Incoming {
+    /// They are frames.
+    Frames,
+    /// After a violation nobody knows where a frame begins: they are thrown away.
+    Noise,
+    /// The client's close frame came, so nothing else does.
+    Ended,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(settings: &ConnectionSettings, io: S, outbox: Outbox) -> Self {
+        let now = Instant::now();
         Self {
             io,
             outbox,
-            hello_due: seat.as_ref().map(|_| now + settings.hello_timeout),
-            seat,
+            seat: None,
             decoder: Decoder::new(settings.message_bytes_max),
             heartbeat: settings.heartbeat,
             writing: VecDeque::new(),
+            unflushed: false,
             greeted: false,
-            read_ended: false,
+            incoming: Incoming::Frames,
+            hello_due: Some(now + settings.hello_timeout),
             silence_due: now + settings.heartbeat,
             pinged: false,
             stall_due: None,
-            linger_due: None,
+            end_due: None,
         }
     }
 
     /// Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<()> {
+        ready!(self.poll_both(cx, timer));
+        // TLS says that this is the end, if there is room for it.
+        let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+        Poll::Ready(())
+    }
+
+    fn poll_both(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<()> {
         loop {
             if self.poll_write(cx).is_ready() {
                 return Poll::Ready(());
@@ -147,35 +163,54 @@ impl Connection {
         }
     }
 
-    /// Writes what waits. Ready when the connection is over: closed and flushed, or broken.
+    /// Writes what waits. Ready when the connection is over: closed by both, or broken.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.outbox.register(cx.waker());
+        // Asked first: then the close frame is among what is written now.
+        let closing = self.outbox.closing().is_some();
+        match self.poll_output(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) if closing => {
+                self.end_within(LINGER);
+                self.poll_end(cx)
+            }
+            Poll::Ready(Ok(())) => Poll::Pending,
+            Poll::Pending => {
+                self.stall_due.get_or_insert_with(|| Instant::now() + STALL);
+                if closing {
+                    self.end_within(STALL);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ready when everything that waits has left this process. What was written is flushed before more is, so that
+    /// whatever is pending is pending because the client takes nothing.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            if self.unflushed {
+                ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+                self.unflushed = false;
+                self.stall_due = None;
+            }
             self.outbox.take(&mut self.writing);
             if self.writing.is_empty() {
-                self.stall_due = None;
-                if self.outbox.closing().is_none() {
-                    return Poll::Pending;
-                }
-                // The close frame is out. The client answers with its own, or hears no more.
-                return if self.read_ended { Poll::Ready(()) } else { self.linger(cx) };
+                return Poll::Ready(Ok(()));
             }
             let slices: Vec<IoSlice<'_>> =
                 self.writing.iter().take(FRAMES_PER_WRITE).map(|frame| IoSlice::new(frame)).collect();
-            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices) {
-                Poll::Ready(Ok(written)) if written > 0 => self.wrote(written),
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {
-                    self.stall_due.get_or_insert_with(|| Instant::now() + STALL);
-                    return Poll::Pending;
-                }
+            let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
+            self.unflushed = true;
+            self.wrote(written);
         }
     }
 
     fn wrote(&mut self, written: usize) {
         self.outbox.written(written);
-        self.stall_due = None;
         let mut left = written;
         while let Some(first) = self.writing.front_mut() {
             if first.len() > left {
@@ -187,15 +222,23 @@ impl Connection {
         }
     }
 
-    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.linger_due.is_none() {
-            self.linger_due = Some(Instant::now() + LINGER);
+    /// The close frame is out. The client answers with its own, or hears no more.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.incoming {
+            Incoming::Ended => Poll::Ready(()),
+            Incoming::Frames => Poll::Pending,
+            // Its answer would not be found: the end of what we say makes it end, too.
+            Incoming::Noise => match Pin::new(&mut self.io).poll_shutdown(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(()),
+                _ => Poll::Pending,
+            },
         }
-        // TLS may hold the last bytes back until it is flushed.
-        match Pin::new(&mut self.io).poll_flush(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
+    }
+
+    /// The earliest end that was ever asked for counts.
+    fn end_within(&mut self, wait: Duration) {
+        let due = Instant::now() + wait;
+        self.end_due = Some(self.end_due.map_or(due, |earlier| earlier.min(due)));
     }
 
     /// Reads once. Ready(true) if something came, Ready(false) at the end.
@@ -213,20 +256,18 @@ impl Connection {
 
     /// Takes what the client sent.
     fn take(&mut self, bytes: &mut [u8]) {
-        if bytes.is_empty() || self.read_ended {
+        if bytes.is_empty() || self.incoming != Incoming::Frames {
             return;
         }
         self.silence_due = Instant::now() + self.heartbeat;
         self.pinged = false;
         // Taken out, so that its events can be handled by the rest of the connection.
         let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(0));
-        let outcome = decoder.feed(bytes, |event| self.event(&event));
-        self.decoder = decoder;
-        match outcome {
-            Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(())) => self.read_ended = true,
+        match decoder.feed(bytes, |event| self.event(&event)) {
+            Ok(ControlFlow::Continue(())) => self.decoder = decoder,
+            Ok(ControlFlow::Break(())) => self.incoming = Incoming::Ended,
             Err(violation) => {
-                self.read_ended = true;
+                self.incoming = Incoming::Noise;
                 self.fail(match violation {
                     Violation::TooLarge => ErrorCode::TooLarge,
                     Violation::Protocol(_) | Violation::NotUtf8 => ErrorCode::BadFrame,
@@ -235,19 +276,22 @@ impl Connection {
         }
     }
 
+    /// Break when it was the last one.
     fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
-        match event {
-            Event::Ping(payload) => self.outbox.push(frames::pong(payload)),
-            Event::Pong => {}
-            Event::Close(_) => {
-                self.outbox.close(CloseCode::Normal);
-                return ControlFlow::Break(());
-            }
-            Event::Binary => self.fail(ErrorCode::BinaryFrame),
-            Event::Text(text) => self.text(text),
+        if let Event::Close(_) = event {
+            self.outbox.close(CloseCode::Normal);
+            return ControlFlow::Break(());
         }
         // Once something was said that closes, nothing further is heard.
-        if self.outbox.closing().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.outbox.closing().is_none() {
+            match event {
+                Event::Ping(payload) => self.outbox.push(frames::pong(payload)),
+                Event::Binary => self.fail(ErrorCode::BinaryFrame),
+                Event::Text(text) => self.text(text),
+                Event::Pong | Event::Close(_) => {}
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn text(&mut self, text: &str) {
@@ -271,14 +315,16 @@ impl Connection {
         }
     }
 
+    /// Says what is wrong with the connection as such, and closes it.
     fn fail(&self, code: ErrorCode) {
-        refuse_or_fail(self.seat.as_ref(), &self.outbox, code);
+        self.outbox.push(frames::text(&NodeFrame::Error(Error::new(None, code)).to_json()));
+        self.outbox.close(code.close().unwrap_or(CloseCode::Protocol));
     }
 
     /// Does what fell due; Break when the connection is to be cut.
     fn timed_out(&mut self, now: Instant) -> ControlFlow<()> {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.linger_due) || due(self.stall_due) {
+        if due(self.end_due) || due(self.stall_due) {
             return ControlFlow::Break(());
         }
         if due(self.hello_due) {
@@ -292,7 +338,7 @@ impl Connection {
         if self.silence_due <= now {
             if self.pinged {
                 self.outbox.close(CloseCode::HeartbeatLost);
-                self.linger_due.get_or_insert(now + LINGER);
+                self.end_within(LINGER);
             } else {
                 self.outbox.push(frames::text(&NodeFrame::Ping.to_json()));
             }
@@ -304,17 +350,10 @@ impl Connection {
 
     fn next_deadline(&self) -> Instant {
         let token_end = self.seat.as_ref().and_then(|seat| seat.token_end);
-        [self.hello_due, token_end, self.stall_due, self.linger_due]
+        [self.hello_due, token_end, self.stall_due, self.end_due]
             .into_iter()
             .flatten()
             .fold(self.silence_due, Instant::min)
-    }
-}
-
-fn refuse_or_fail(seat: Option<&Seat>, outbox: &Outbox, code: ErrorCode) {
-    match seat {
-        Some(seat) => seat.node.core().fail(seat.key, None, code),
-        None => refuse(outbox, code),
     }
 }
 
@@ -327,17 +366,4 @@ impl Drop for Seat {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bytes_of<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    /// Every idle connection pays for this; a local that lives across an await would show here.
-    #[test]
-    fn a_connection_stays_small() {
-        let bytes = bytes_of(run);
-        assert!(bytes <= 640, "the future of a connection has {bytes} bytes");
-    }
-}
+mod tests;
