@@ -91,3 +91,34 @@ impl ServiceLog {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::log::{Epoch, Fence, Message, Retention};
+    use crate::ring::Version;
+
+    #[test]
+    fn nothing_stays_for_ever() {
+        let mut log = ServiceLog::default();
+        let config = LogConfig::default();
+        let retention = Retention::new(10, Duration::from_millis(100)).unwrap();
+        for number in 0..10 {
+            let topic = Topic { name: &format!("g:{number}"), slot: Slot::new(number % 3) };
+            let fence = Fence { version: Version::from_u64(1), generation: 1 };
+            let open = Open { topic, fence, known: None, fresh: Epoch::new(1) };
+            let messages = [Message { from: "a", key: Some("k"), data: b"x" }];
+            log.append(&Append { open, retention, messages: &messages }, &config, 0).unwrap();
+        }
+        let end = 100 + config.position_age_ms();
+        log.sweep(end - 1);
+        assert_eq!(log.slots.values().map(HashMap::len).sum::<usize>(), 10);
+        log.touch(Topic { name: "g:0", slot: Slot::new(0) }, &config, end - 1).unwrap();
+        log.sweep(end);
+        assert_eq!((log.slots.values().map(HashMap::len).sum::<usize>(), log.due.len()), (1, 1));
+        log.sweep(end + config.position_age_ms());
+        assert!(log.slots.is_empty() && log.due.is_empty());
+    }
+}
