@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use cluster::membership::MembershipStore;
+use cluster::membership::{KeeperError, MembershipStore};
 use cluster::store::{RedisConfig, RedisStore};
 use edge::config::load;
 use edge::failure::{Failure, end};
@@ -14,7 +14,7 @@ use edge::{admin, logging, process as os, shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{COMMAND, NodeConfig, Surroundings, read};
-use crate::run::{Sockets, WsNode};
+use crate::run::{RunError, Sockets, WsNode};
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
@@ -66,12 +66,18 @@ async fn live(
     mut ready: Ready,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let running = tokio::select! {
-        joined = node.join(sockets, store) => joined?,
-        () = stop.cancelled() => return Ok(()),
+    let running = match node.join(sockets, store, &stop).await {
+        Err(RunError::Membership(KeeperError::Stopped)) if stop.is_cancelled() => return Ok(()),
+        joined => joined?,
     };
     ready.url = Some(running.url.clone());
     ready.peer = Some(running.peer.clone());
-    ready.announce()?;
-    Ok(running.serve(stop).await?)
+    let announced = ready.announce();
+    if announced.is_err() {
+        // Whoever waits for the line will not get it: the node leaves as it does after a signal.
+        stop.cancel();
+    }
+    let served = running.serve(stop).await;
+    announced?;
+    Ok(served?)
 }

@@ -1,5 +1,6 @@
 //! A node from its sockets to its end: register, serve, follow the ring; leave, close, stop.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,25 +15,23 @@ use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::listen::Listener;
 use edge::metrics::{Membership, MembershipFigures, Page, labels};
-use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener, PeerTarget};
+use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener};
 use edge::serve::{Http, Options, serve};
 use edge::tls::{ClientTls, Tls, TlsError};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{NodeConfig, SessionLimits};
 use crate::core::{Core, CoreConfig};
+use crate::follow::follow;
 use crate::metrics::NodeFigures;
 use crate::net::ClientService;
 use crate::node::{ConnectionSettings, Node};
 
-/// How often the core does what fell due.
-const TICK: Duration = Duration::from_millis(100);
-
-/// How long leaving the ring may take at the end.
-const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// How long leaving the ring may take at the end, beyond the lease for which a node may wait for its turn.
+const LEAVE_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long a client has to act on `moved`, milliseconds.
 const MOVE_DEADLINE_MS: u64 = 30_000;
@@ -61,7 +60,10 @@ pub struct Running {
     pub peer: String,
     node: Arc<Node>,
     keeper: Arc<Keeper>,
-    ending: CancellationToken,
+    state: Arc<State>,
+    /// Ends the clients' accept loop.
+    refusing: CancellationToken,
+    leave_wait: Duration,
     /// How long sessions may take to close at the end.
     grace: Duration,
     links: (PeerLinks, PeerListener),
@@ -76,6 +78,9 @@ struct State {
     clients: Counts,
     peers: Counts,
     links: LinkCounts,
+    /// It is to go away: it still leaves the ring and closes its sessions.
+    leaving: CancellationToken,
+    /// Everything ends.
     ending: CancellationToken,
 }
 
@@ -132,16 +137,33 @@ impl WsNode {
     /// Registers the node and serves. When it returns, the node is a member of the ring and its ports are open.
     ///
     /// # Errors
-    /// See [`RunError`]; nothing is left running then, nor when the future is dropped.
-    pub async fn join(self, sockets: Sockets, store: Arc<dyn MembershipStore>) -> Result<Running, RunError> {
+    /// See [`RunError`]; [`KeeperError::Stopped`] if `stop` came first. Nothing is left running then, nor when the future is
+    /// dropped; but only after `stop` it is out of the ring again, whatever its registration had come to.
+    pub async fn join(
+        self,
+        sockets: Sockets,
+        store: Arc<dyn MembershipStore>,
+        stop: &CancellationToken,
+    ) -> Result<Running, RunError> {
         let Self { config, secrets, certificates, state } = self;
         let ending = state.ending.clone();
         let guard = ending.clone().drop_guard();
         let spec = member_spec(&config, &certificates, &sockets);
         let (url, peer) = (spec.url.clone(), spec.peer.clone());
+        let leave_wait = store.lease() + LEAVE_MARGIN;
         let mut keeping = KeeperConfig::new(Role::Member(spec), secrets.record_keys());
         keeping.initial_wait = config.store_wait;
-        let keeper = Arc::new(Keeper::start(store, keeping, ending.clone()).await?);
+        let mut starting = pin!(Keeper::start(store, keeping, ending.clone()));
+        let keeper = tokio::select! {
+            started = &mut starting => Arc::new(started?),
+            () = stop.cancelled() => {
+                state.leaving.cancel();
+                ending.cancel();
+                // It takes back what it registered.
+                let _ = timeout(leave_wait, starting).await;
+                return Err(KeeperError::Stopped.into());
+            }
+        };
 
         let tickets = Tickets::new(secrets.ticket_keys());
         let me = PeerName { id: config.id.clone(), generation: keeper.generation().borrow().unwrap_or(0) };
@@ -156,13 +178,14 @@ impl WsNode {
         peering.counts = state.links.clone();
         let listener = PeerListener::new(peering.clone());
         let (dial, grace) = (certificates.dial.clone(), config.public.limits.grace);
-        let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener));
+        let refusing = ending.child_token();
+        let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener, &refusing));
         let targets = follow(&servers, &node, &keeper, name, &ending);
         let links = (PeerLinks::start(peering, targets, dial), listener);
         // Nobody else sets it.
         let _ = state.joined.set((Arc::clone(&node), Arc::clone(&keeper)));
-        let ending = guard.disarm();
-        Ok(Running { url, peer, node, keeper, ending, grace, links, servers })
+        guard.disarm();
+        Ok(Running { url, peer, node, keeper, state, refusing, leave_wait, grace, links, servers })
     }
 }
 
@@ -179,7 +202,7 @@ impl State {
             }
             Some(_) => {}
         }
-        if self.ending.is_cancelled() {
+        if self.leaving.is_cancelled() {
             reasons.push(Reason::new("ending", "the node is going away"));
         }
         reasons
@@ -220,25 +243,37 @@ impl Running {
     }
 
     async fn stop(self) {
-        match timeout(LEAVE_WAIT, self.keeper.leave()).await {
-            Ok(Ok(())) => tracing::info!("left the ring"),
-            Ok(Err(error)) => {
-                tracing::warn!(code = error.code(), "could not leave the ring, its lease will lapse: {error}")
-            }
-            Err(_) => tracing::warn!("leaving the ring took too long, the lease will lapse"),
-        }
+        self.state.leaving.cancel();
+        self.node.core().set_ending();
+        self.leave().await;
+        // Who comes from now on finds the port closed.
+        self.refusing.cancel();
         let sessions = self.node.core().session_count();
         self.node.core().close_all(CloseCode::Draining);
         self.node.tasks().close();
         if timeout(self.grace, self.node.tasks().wait()).await.is_err() {
             tracing::warn!("some clients did not close in time and are cut off");
         }
-        self.ending.cancel();
+        self.state.ending.cancel();
         self.servers.close();
         self.servers.wait().await;
         self.links.0.closed().await;
         self.links.1.closed().await;
         tracing::info!(sessions, "stopped");
+    }
+
+    async fn leave(&self) {
+        if self.keeper.failure().borrow().is_some() {
+            // Another process has its id, and the place in the ring.
+            return;
+        }
+        match timeout(self.leave_wait, self.keeper.leave()).await {
+            Ok(Ok(())) => tracing::info!("left the ring"),
+            Ok(Err(error)) => {
+                tracing::warn!(code = error.code(), "could not leave the ring, its lease will lapse: {error}")
+            }
+            Err(_) => tracing::warn!("leaving the ring took too long, the lease will lapse"),
+        }
     }
 }
 
@@ -260,7 +295,7 @@ fn open_ports(
     certificates: Certificates,
     config: &NodeConfig,
     state: &State,
-    (node, listener): (&Arc<Node>, &PeerListener),
+    (node, listener, refusing): (&Arc<Node>, &PeerListener, &CancellationToken),
 ) -> TaskTracker {
     let servers = TaskTracker::new();
     let Certificates { clients: clients_tls, peers: peers_tls, .. } = certificates;
@@ -271,51 +306,8 @@ fn open_ports(
     keep_fresh(&servers, [&clients_tls, &peers_tls], ending);
     servers.spawn(serve(sockets.peers, peers_tls, listener.clone(), peers, ending.clone()));
     let service = ClientService(Arc::clone(node));
-    servers.spawn(serve(sockets.clients, clients_tls, service, clients, ending.clone()));
+    servers.spawn(serve(sockets.clients, clients_tls, service, clients, refusing.clone()));
     servers
-}
-
-/// Keeps core, name and links in step with the ring; answers whom to link to.
-fn follow(
-    tasks: &TaskTracker,
-    node: &Arc<Node>,
-    keeper: &Arc<Keeper>,
-    name: watch::Sender<PeerName>,
-    ending: &CancellationToken,
-) -> watch::Receiver<Vec<PeerTarget>> {
-    let (mut view, mut generation) = (keeper.view(), keeper.generation());
-    let (targets, receiver) = watch::channel(peers_of(node.core().ring()));
-    let (node, ending) = (Arc::clone(node), ending.clone());
-    tasks.spawn(async move {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = ending.cancelled() => return,
-                Ok(()) = view.changed() => {
-                    node.catch_up();
-                    targets.send_replace(peers_of(node.core().ring()));
-                }
-                Ok(()) = generation.changed() => {
-                    if let Some(generation) = *generation.borrow_and_update() {
-                        let me = PeerName { id: node.core().me().id.clone(), generation };
-                        node.core().renamed(me.clone());
-                        name.send_replace(me);
-                    }
-                }
-                _ = ticks.tick() => node.core().tick(node.now()),
-            }
-        }
-    });
-    receiver
-}
-
-fn peers_of(ring: &Ring) -> Vec<PeerTarget> {
-    let target = |member: &cluster::ring::Member| PeerTarget {
-        name: PeerName { id: member.id.clone(), generation: member.generation },
-        address: member.peer.clone(),
-    };
-    ring.members().map(target).collect()
 }
 
 fn first_ring(keeper: &Keeper, config: &NodeConfig) -> Result<Arc<Ring>, RingError> {

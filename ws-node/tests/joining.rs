@@ -50,7 +50,7 @@ async fn it_can_be_watched_before_it_is_a_member() {
     assert_eq!((reasons(), sessions(), reachable()), (vec!["not_registered"], None, Some(0.0)));
 
     let store = MemoryStore::new().membership("default", Duration::from_secs(3)).unwrap();
-    let running = node.join(sockets(), store).await.unwrap();
+    let running = node.join(sockets(), store, &CancellationToken::new()).await.unwrap();
     assert_eq!((reasons(), sessions(), reachable()), (vec![], Some(0.0), Some(1.0)));
 
     let stop = CancellationToken::new();
@@ -66,7 +66,7 @@ async fn a_start_that_is_given_up_leaves_nothing_running() {
     let sockets = sockets();
     let address = sockets.clients.address();
     let store = MemoryStore::new().membership("default", Duration::from_secs(3)).unwrap();
-    drop(node.join(sockets, store));
+    drop(node.join(sockets, store, &CancellationToken::new()));
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
     assert!(readiness().iter().any(|reason| reason.code == "not_registered"));
 }

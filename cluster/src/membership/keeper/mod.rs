@@ -90,7 +90,7 @@ impl Keeper {
     /// [`KeeperError::Store`] if the store cannot be used, or did not answer for `initial_wait`;
     /// [`KeeperError::IdInUse`] and [`KeeperError::Ring`] if the ring does not take the member;
     /// [`KeeperError::Foreign`] if the ring in the store could not be opened for `initial_wait`;
-    /// [`KeeperError::Stopped`] if `shutdown` came first.
+    /// [`KeeperError::Stopped`] if `shutdown` came first; a registration that may have come through is taken back then.
     pub async fn start(
         store: Arc<dyn MembershipStore>,
         config: KeeperConfig,
@@ -101,8 +101,12 @@ impl Keeper {
         let initial_wait = config.initial_wait;
         let mut worker = Worker::new(store, board.clone(), config);
         tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {
+                worker.withdraw().await;
+                return Err(KeeperError::Stopped);
+            }
             begun = worker.begin(initial_wait) => begun?,
-            () = shutdown.cancelled() => return Err(KeeperError::Stopped),
         }
         tokio::spawn(async move {
             tokio::select! {

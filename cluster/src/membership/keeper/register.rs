@@ -113,6 +113,19 @@ impl Worker {
         }
     }
 
+    /// Leaves, should a registration that was cut short have come through.
+    pub(super) async fn withdraw(&mut self) {
+        if self.attempted.or(self.generation).is_none() {
+            return;
+        }
+        if let Err(error) = self.leave().await {
+            tracing::warn!(
+                code = error.code(),
+                "could not take the registration back, its lease will lapse: {error}"
+            );
+        }
+    }
+
     /// Whether it is out. A younger incarnation of the id is left in.
     async fn try_leave(&mut self, id: &str) -> Result<bool, StoreError> {
         self.wait_for_turn(1).await?;

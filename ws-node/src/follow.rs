@@ -1,0 +1,70 @@
+//! Keeps a node in step with its membership: the core with the ring, its name with the generation, the links with the
+//! members.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::membership::Keeper;
+use cluster::ring::Ring;
+use cluster::tokens::PeerName;
+use edge::peer::PeerTarget;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::node::Node;
+
+/// How often the core does what fell due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Follows until the node ends; answers whom to link to.
+pub(crate) fn follow(
+    tasks: &TaskTracker,
+    node: &Arc<Node>,
+    keeper: &Keeper,
+    name: watch::Sender<PeerName>,
+    ending: &CancellationToken,
+) -> watch::Receiver<Vec<PeerTarget>> {
+    let (mut view, mut generation) = (keeper.view(), keeper.generation());
+    // The core was made from what the keeper held some time ago. What came since then is news.
+    view.mark_changed();
+    generation.mark_changed();
+    let (targets, receiver) = watch::channel(peers_of(node.core().ring()));
+    let (node, ending) = (Arc::clone(node), ending.clone());
+    tasks.spawn(async move {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = ending.cancelled() => return,
+                Ok(()) = view.changed() => {
+                    node.catch_up();
+                    targets.send_replace(peers_of(node.core().ring()));
+                }
+                Ok(()) = generation.changed() => rename(&node, &name, *generation.borrow_and_update()),
+                _ = ticks.tick() => node.core().tick(node.now()),
+            }
+        }
+    });
+    receiver
+}
+
+fn rename(node: &Node, name: &watch::Sender<PeerName>, generation: Option<u64>) {
+    let Some(generation) = generation else { return };
+    let mut core = node.core();
+    if core.me().generation == generation {
+        return;
+    }
+    let me = PeerName { id: core.me().id.clone(), generation };
+    core.renamed(me.clone());
+    name.send_replace(me);
+}
+
+fn peers_of(ring: &Ring) -> Vec<PeerTarget> {
+    let target = |member: &cluster::ring::Member| PeerTarget {
+        name: PeerName { id: member.id.clone(), generation: member.generation },
+        address: member.peer.clone(),
+    };
+    ring.members().map(target).collect()
+}
