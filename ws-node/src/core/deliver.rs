@@ -53,14 +53,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         online
     }
 
-    /// Takes a message that the topic's home passed on. `frame` is the link's, `deliver` points into it.
-    pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, frame: &Bytes, now: Now) {
+    /// Takes a message that the topic's home passed on.
+    pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, now: Now) {
         let Some(entry) = self.topics.get_mut(deliver.topic) else { return };
         if !entry.is_new(deliver.generation, deliver.counter, now.tick_ms) {
             self.counts.repeated += 1;
             return;
         }
-        let message = frame.slice_ref(deliver.frame);
+        // Copied once: the link's buffer holds a whole batch, and the slowest session would keep all of it.
+        let message = Bytes::copy_from_slice(deliver.frame);
         for index in &entry.local {
             if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
                 session.sink.push(message.clone());

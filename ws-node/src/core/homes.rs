@@ -71,7 +71,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A frame on such a link.
     pub fn answered_by(&mut self, node: &str, frame: &Bytes, now: Now) {
         match decode::<FromHome<'_>>(frame) {
-            Some(FromHome::Deliver(deliver)) => self.take_delivery(&deliver, frame, now),
+            Some(FromHome::Deliver(deliver)) => self.take_delivery(&deliver, now),
             Some(FromHome::Published { call, online }) => {
                 if let Some(call) = self.homes.take_call(node, call) {
                     self.part_done(call.request, online);
