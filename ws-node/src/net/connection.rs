@@ -210,16 +210,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn wrote(&mut self, written: usize) {
-        self.outbox.written(written);
-        let mut left = written;
+        let (mut left, mut frames) = (written, 0);
         while let Some(first) = self.writing.front_mut() {
             if first.len() > left {
                 first.advance(left);
                 break;
             }
             left -= first.len();
+            frames += 1;
             self.writing.pop_front();
         }
+        self.outbox.written(written, frames);
     }
 
     /// The close frame is out. The client answers with its own, or hears no more.
