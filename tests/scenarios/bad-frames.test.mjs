@@ -34,6 +34,7 @@ describe('frames that close the connection, after an error that says why', () =>
     'an empty text': ['', PROTOCOL],
     'a binary frame': [Buffer.from('{"op":"pong"}'), PROTOCOL],
     'a message over 64 KiB': [JSON.stringify({ op: 'send', ref: 'x', to: { user: 'a' }, data: 'x'.repeat(70_000) }), TOO_LARGE],
+    'a message of 10 MB, most of it under way when it is refused': [JSON.stringify({ op: 'send', ref: 'x', to: { user: 'a' }, data: 'x'.repeat(10_000_000) }), TOO_LARGE],
     'a second hello': ['{"op":"hello"}', PROTOCOL],
     'JSON nested without end': ['['.repeat(60_000), PROTOCOL],
   };
