@@ -1,8 +1,9 @@
 //! Keepers in agreement with each other: members come, go, crash, pause and are replaced.
 
-use ringdial_cluster::membership::{Offered, Role};
+use ringdial_cluster::membership::{Keeper, Offered, Role};
 use ringdial_cluster::ring::{MemberState, SLOTS};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::World;
 use super::support::{
@@ -36,6 +37,25 @@ pub async fn a_member_registers_renews_and_leaves(world: &dyn World) {
     b.keeper.leave().await.unwrap();
     observer.sees(&[]).await;
     assert_eq!(observer.ring().version().number, 4);
+    assert_eq!(observer.keeper.status().counts.reaped, 0);
+}
+
+/// A process that is ended between its registration's reaching the store and its hearing of that.
+pub async fn a_start_that_is_ended_takes_its_registration_back(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    let store = Frail::new(world.store(SERVICE));
+    store.hold(Some("swap"));
+    let shutdown = CancellationToken::new();
+    let starting =
+        tokio::spawn(Keeper::start(store.clone(), config(Role::Member(spec("a"))), shutdown.clone()));
+    until("the swap", || store.held_back() == 1, || store.held_back().to_string()).await;
+    observer.sees(&["a"]).await;
+    shutdown.cancel();
+    store.hold(None);
+    let error = starting.await.unwrap().err().expect("it was ended");
+    assert_eq!(error.code(), "membership_stopped");
+    observer.sees(&[]).await;
+    assert_eq!(world.store(SERVICE).poll().await.unwrap().leases, 0);
     assert_eq!(observer.keeper.status().counts.reaped, 0);
 }
 

@@ -59,6 +59,7 @@ macro_rules! conformance {
         );
         $crate::conformance!(@tests $run, keepers:
             a_member_registers_renews_and_leaves
+            a_start_that_is_ended_takes_its_registration_back
             racing_registrants_all_get_in
             anybody_reaps_a_crashed_member
             a_draining_member_gives_up_slots_and_stays
