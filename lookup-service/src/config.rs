@@ -128,11 +128,11 @@ pub fn callers(settings: &mut Settings, insecure_by_default: bool) -> Callers {
     }
 }
 
-/// Reads [`ANSWERS`].
+/// Reads [`ANSWERS`]. All origins, if the process took the default of `cors-origin` away and nothing is given.
 pub fn answers(settings: &mut Settings) -> Answers {
     Answers {
         ticket_life_s: settings.number("ticket-life-s", 1..=3600),
-        origins: settings.required("cors-origin", Origins::Any, origins),
+        origins: settings.optional("cors-origin", origins).unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,7 @@ use cluster::tokens::random_id;
 use edge::config::shared::{self, Operations, Public, SecretTexts};
 use edge::config::{Command, Flag, Group, Hidden, Settings};
 use lookup_service::Callers;
-use lookup_service::config::{ANSWERS, Answers, CALLERS, LISTEN, answers, callers};
+use lookup_service::config::{ANSWERS as ANSWERS_OF_LOOKUPS, Answers, CALLERS, LISTEN, answers, callers};
 use ws_node::{LIMITS, SessionLimits, session_limits};
 
 /// How many nodes one process may hold.
@@ -24,6 +24,14 @@ const PARTS: [Flag; 3] = [
     .default("127.0.0.1"),
     shared::LEASE,
 ];
+
+/// Any page that is open in a developer's browser could look up as anybody: only our own may, unless others are named.
+const ANSWERS: [Flag; 2] = {
+    let [ticket_life, cors_origin] = ANSWERS_OF_LOOKUPS;
+    let help =
+        "Origins whose pages may look up, separated by commas, or * for all. Without it: only the page here.";
+    [ticket_life, Flag { default: None, help, ..cors_origin }]
+};
 
 /// Links and leases between parts of one process are news to nobody, unless something is wrong with them.
 const OPERATIONS: [Flag; 3] = {
@@ -62,6 +70,8 @@ pub struct Config {
     pub callers: Callers,
     /// How lookups are answered.
     pub answers: Answers,
+    /// Whether no origins were named: only pages from here may look up then.
+    pub own_origins: bool,
     /// What sessions may do.
     pub limits: SessionLimits,
     /// The cluster's secrets; there is a current one.
@@ -82,6 +92,7 @@ pub fn read(settings: &mut Settings) -> Config {
         lease: shared::lease(settings),
         callers: callers(settings, true),
         answers: answers(settings),
+        own_origins: !settings.is_given("cors-origin"),
         limits: session_limits(settings),
         secrets,
         random_secret,

@@ -14,7 +14,7 @@ use edge::listen::Listener;
 use edge::metrics::Page;
 use edge::serve::Http;
 use edge::tls::{Tls, TlsError};
-use lookup_service::LookupService;
+use lookup_service::{LookupService, Origins};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -149,7 +149,8 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
             .spawn(async move { running.serve(stop).await.map_err(|cause| RunError::Node { id, cause }) });
     }
     let origin = origin(sockets.public.address(), config.public.tls.is_some());
-    let lookups = lookups(config, store, &origin, &nodes)?;
+    let own = own_origins(&origin, sockets.public.address());
+    let lookups = lookups(config, store, (&origin, own), &nodes)?;
     lookups.register(&mut page);
     readiness.push(Box::new(lookups.readiness()));
     parts.serve_lookups(lookups, sockets.public).await?;
@@ -246,7 +247,7 @@ fn node_config(id: &str, config: &Config) -> NodeConfig {
 fn lookups(
     config: &Config,
     store: Arc<dyn MembershipStore>,
-    origin: &str,
+    (origin, own): (&str, Origins),
     nodes: &[NodeAddress],
 ) -> Result<LookupService, RunError> {
     let previous: Vec<&str> = config.secrets.previous.iter().map(Hidden::expose).collect();
@@ -254,13 +255,20 @@ fn lookups(
         secrets: Secrets::new(config.secrets.current.as_ref().map_or("", Hidden::expose), &previous)?,
         callers: config.callers.clone(),
         ticket_life_s: config.answers.ticket_life_s,
-        origins: config.answers.origins.clone(),
+        origins: if config.own_origins { own } else { config.answers.origins.clone() },
         store_wait: config.lease,
         limits: config.public.limits.clone(),
         tls: config.public.tls.clone().map(|files| Tls::load(files, Http::OneAndTwo)).transpose()?,
         pages: pages(origin, nodes.iter().map(|node| node.url.as_str())),
     };
     Ok(LookupService::new(config, vec![store]))
+}
+
+/// The origin and the other names that a browser on this host may have for it.
+fn own_origins(origin: &str, listening: SocketAddr) -> Origins {
+    let scheme = origin.split("://").next().unwrap_or_default();
+    let named = ["127.0.0.1", "localhost"].map(|host| format!("{scheme}://{host}:{}", listening.port()));
+    Origins::Only(named.into_iter().chain([origin.to_owned()]).collect())
 }
 
 /// What a browser on this host writes: nobody connects to `0.0.0.0`.

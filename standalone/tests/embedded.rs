@@ -55,9 +55,14 @@ async fn embedded(nodes: usize) -> Embedded {
 
 /// Status, head and body of a GET.
 async fn get(address: SocketAddr, path: &str) -> (u16, String, String) {
+    get_with(address, path, "").await
+}
+
+/// The same with more lines in the request's head.
+async fn get_with(address: SocketAddr, path: &str, more: &str) -> (u16, String, String) {
     let exchange = async {
         let mut socket = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n{more}connection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
@@ -124,6 +129,22 @@ async fn the_page_may_load_and_reach_only_what_is_ours() {
     }
     let (_, _, script) = get(public, "/try.js").await;
     assert!(script.starts_with(&format!("const ORIGIN = \"http://{public}\";\n")), "{script}");
+}
+
+#[tokio::test]
+async fn only_our_own_page_may_look_up() {
+    let Embedded { public, .. } = embedded(1).await;
+    let port = public.port();
+    let own = [format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")];
+    let foreign = ["https://evil.example.com".to_owned(), format!("http://localhost:{}", port ^ 1)];
+    for (origin, allowed) in
+        own.iter().map(|own| (own, true)).chain(foreign.iter().map(|other| (other, false)))
+    {
+        let (status, head, _) = get_with(public, "/lookup?id=alice", &format!("origin: {origin}\r\n")).await;
+        assert_eq!(status, 200);
+        assert_eq!(head.contains(&format!("access-control-allow-origin: {origin}")), allowed, "{head}");
+        assert!(!head.contains("access-control-allow-origin: *"), "{head}");
+    }
 }
 
 #[tokio::test]

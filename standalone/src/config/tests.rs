@@ -21,6 +21,7 @@ fn nothing_need_be_said() {
     assert_eq!(config.lease, Duration::from_secs(3));
     assert!(matches!(config.callers, Callers::Anyone));
     assert_eq!(warnings, Vec::<String>::new());
+    assert!(config.own_origins && !told(&["--cors-origin=*"]).unwrap().0.own_origins);
 }
 
 #[test]
