@@ -18,6 +18,17 @@ pub const SENDS_PER_SECOND: u32 = 32;
 /// See [`SENDS_PER_SECOND`].
 pub const SENDS_BURST: u32 = 64;
 
+/// Frames of any kind a second that a connection may send whose session may send so often. Pongs, requests that are
+/// refused and pings are frames, too.
+pub const fn frames_per_second(sends_per_second: u32) -> u32 {
+    sends_per_second.saturating_mul(4)
+}
+
+/// Frames at once that a connection may send whose session may send so many at once.
+pub const fn frames_burst(sends_burst: u32) -> u32 {
+    sends_burst.saturating_mul(4).saturating_add(64)
+}
+
 /// Bytes of copies that count as one send: a large message to many users counts as several.
 pub const SEND_COST_BYTES: usize = 64 * 1024;
 

@@ -13,7 +13,7 @@ use ringdial_cluster::ring::{
     ALGORITHM, MEMBERS_MAX, Member, MemberState, Policy, Ring, RingKey, SERVICE_BYTES_MAX, Signature,
     Version, public_document,
 };
-use ringdial_cluster::tokens::{TICKET_BYTES_MAX, TICKET_LEEWAY_S};
+use ringdial_cluster::tokens::{TICKET_LEEWAY_S, TICKET_BYTES_MAX};
 use ringdial_cluster::wire::client::ClientFrame;
 use ringdial_cluster::wire::codes::{CloseCode, ClosePolicy, ErrorCode};
 use ringdial_cluster::wire::node::{
@@ -165,6 +165,8 @@ fn limits_are_those_of_the_code() {
         ("sessions of a user at a node", limits::SESSIONS_PER_USER_MAX as u64),
         ("sends a second of a session", limits::SENDS_PER_SECOND.into()),
         ("sends at once of a session", limits::SENDS_BURST.into()),
+        ("frames a second of a connection", limits::frames_per_second(limits::SENDS_PER_SECOND).into()),
+        ("frames at once of a connection", limits::frames_burst(limits::SENDS_BURST).into()),
         ("bytes that wait for a client", limits::OUTBOUND_BYTES_MAX as u64),
         ("bytes of a ticket", TICKET_BYTES_MAX as u64),
         ("seconds that clocks may differ for a ticket", TICKET_LEEWAY_S),

@@ -25,6 +25,8 @@ pub(crate) type NodeCore = Core<Outbox, PeerSink>;
 pub(crate) struct ConnectionSettings {
     pub(crate) message_bytes_max: usize,
     pub(crate) outbound_bytes_max: usize,
+    pub(crate) frames_per_second: u32,
+    pub(crate) frames_burst: u32,
     pub(crate) heartbeat: Duration,
     pub(crate) hello_timeout: Duration,
 }

@@ -370,6 +370,8 @@ fn connection_settings(limits: &SessionLimits) -> ConnectionSettings {
     ConnectionSettings {
         message_bytes_max: limits.message_bytes,
         outbound_bytes_max: limits.outbound_bytes,
+        frames_per_second: cluster::limits::frames_per_second(limits.sends_per_second),
+        frames_burst: cluster::limits::frames_burst(limits.sends_burst),
         heartbeat: limits.heartbeat,
         hello_timeout: limits.hello_timeout,
     }

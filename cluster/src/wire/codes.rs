@@ -121,8 +121,8 @@ error_codes! {
     TooLarge = "too_large", false, Some(CloseCode::TooLarge), "the message is over the limit told in \"welcome\"";
     /// Too many sends for now.
     RateLimited = "rate_limited", true, None, "too many sends: wait retry_after_ms";
-    /// Too many sends, although told so.
-    RateExceeded = "rate_exceeded", true, Some(CloseCode::RateLimit), "sends went on far over the limit although they were refused";
+    /// Too many sends, although told so, or far too many frames.
+    RateExceeded = "rate_exceeded", true, Some(CloseCode::RateLimit), "far more came than the limits told in \"welcome\" allow";
     /// The home could not be reached in time.
     Unavailable = "unavailable", true, None, "the recipient's home did not answer in time: it may still be delivered; try again";
     /// Too much is under way already.

@@ -10,7 +10,7 @@ mod deliver;
 mod homes;
 mod interest;
 mod moves;
-mod rate;
+pub(crate) mod rate;
 mod send;
 mod session;
 mod topics;

@@ -1,11 +1,11 @@
-//! How often a session may send: a token bucket, and an end to patience.
+//! How often something may come, sends of a session or frames of a connection: a token bucket, and an end to patience.
 
 /// Refused sends after which a session is closed, in bursts.
 const PATIENCE_BURSTS: u32 = 4;
 
 /// A session's allowance.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// Thousandths of a send.
     milli: u64,
     at_ms: u64,
@@ -14,7 +14,7 @@ pub(super) struct Bucket {
 
 /// Whether a send may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It may.
     Go,
     /// Not before so many milliseconds.
@@ -24,12 +24,12 @@ pub(super) enum Verdict {
 }
 
 impl Bucket {
-    pub(super) fn full(burst: u32, now_ms: u64) -> Self {
+    pub(crate) fn full(burst: u32, now_ms: u64) -> Self {
         Self { milli: u64::from(burst) * 1_000, at_ms: now_ms, refused: 0 }
     }
 
     /// Takes one send out, refilled at `per_second` up to `burst`.
-    pub(super) fn take(&mut self, per_second: u32, burst: u32, now_ms: u64) -> Verdict {
+    pub(crate) fn take(&mut self, per_second: u32, burst: u32, now_ms: u64) -> Verdict {
         self.take_many(1, per_second, burst, now_ms)
     }
 

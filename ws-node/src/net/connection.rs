@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Outbox;
+use crate::core::rate::{Bucket, Verdict};
 use crate::core::{SessionKey, SessionSink};
 use crate::frames::{self, Decoder, Event, Violation};
 use crate::node::{ConnectionSettings, Node};
@@ -49,8 +50,12 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
-/// Serves a connection to its end.
-pub(super) async fn run(node: Arc<Node>, taken: Taken, ticket: Result<String, ErrorCode>) {
+/// Serves a connection to its end. What only its beginning needs is no part of the future.
+pub(super) fn run(
+    node: Arc<Node>,
+    taken: Taken,
+    ticket: Result<String, ErrorCode>,
+) -> impl Future<Output = ()> + Send {
     let outbox = Outbox::new(node.settings().outbound_bytes_max);
     let admitted = ticket.and_then(|ticket| node.admit(&ticket, outbox.clone()));
     let Taken { io, read_buf } = taken;
@@ -61,8 +66,10 @@ pub(super) async fn run(node: Arc<Node>, taken: Taken, ticket: Result<String, Er
     }
     // Given up here: it holds on to hyper's whole read buffer.
     connection.take(&mut Vec::from(read_buf));
-    let mut timer = pin!(sleep_until(connection.next_deadline()));
-    poll_fn(|cx| connection.poll(cx, timer.as_mut())).await;
+    async move {
+        let mut timer = pin!(sleep_until(connection.next_deadline()));
+        poll_fn(|cx| connection.poll(cx, timer.as_mut())).await;
+    }
 }
 
 /// The session's place in the node, given back whatever ends the task.
@@ -79,6 +86,10 @@ struct Connection<S> {
     /// None if the client was not admitted; then it is closing.
     seat: Option<Seat>,
     decoder: Decoder,
+    /// What the client may still say, in frames; `rate` is their number a second and at once.
+    budget: Bucket,
+    rate: (u32, u32),
+    begun: Instant,
     heartbeat: Duration,
     /// Frames taken from the outbox; of the first one what is left.
     writing: VecDeque<Bytes>,
@@ -115,6 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             outbox,
             seat: None,
             decoder: Decoder::new(settings.message_bytes_max),
+            budget: Bucket::full(settings.frames_burst, 0),
+            rate: (settings.frames_per_second, settings.frames_burst),
+            begun: now,
             heartbeat: settings.heartbeat,
             writing: VecDeque::new(),
             unflushed: false,
@@ -260,11 +274,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if bytes.is_empty() || self.incoming != Incoming::Frames {
             return;
         }
-        self.silence_due = Instant::now() + self.heartbeat;
+        let now = Instant::now();
+        self.silence_due = now + self.heartbeat;
         self.pinged = false;
         // Taken out, so that its events can be handled by the rest of the connection.
         let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(0));
-        match decoder.feed(bytes, |event| self.event(&event)) {
+        match decoder.feed(bytes, |event| self.event(&event, now)) {
             Ok(ControlFlow::Continue(())) => self.decoder = decoder,
             Ok(ControlFlow::Break(())) => self.incoming = Incoming::Ended,
             Err(violation) => {
@@ -278,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Break when it was the last one.
-    fn event(&mut self, event: &Event<'_>) -> ControlFlow<()> {
+    fn event(&mut self, event: &Event<'_>, now: Instant) -> ControlFlow<()> {
         if let Event::Close(_) = event {
             self.outbox.close(CloseCode::Normal);
             return ControlFlow::Break(());
@@ -286,6 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Once something was said that closes, nothing further is heard.
         if self.outbox.closing().is_none() {
             match event {
+                _ if !self.affords_one(now) => self.fail(ErrorCode::RateExceeded),
                 Event::Ping(payload) => self.outbox.push(frames::pong(payload)),
                 Event::Binary => self.fail(ErrorCode::BinaryFrame),
                 Event::Text(text) => self.text(text),
@@ -293,6 +309,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether one more frame may be looked at. Asked before the core is, whose lock everybody shares.
+    fn affords_one(&mut self, now: Instant) -> bool {
+        let tick_ms = u64::try_from((now - self.begun).as_millis()).unwrap_or(u64::MAX);
+        self.budget.take(self.rate.0, self.rate.1, tick_ms) == Verdict::Go
     }
 
     fn text(&mut self, text: &str) {

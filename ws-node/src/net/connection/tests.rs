@@ -1,27 +1,37 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod host;
 mod wire;
 
 use tokio::task::{JoinHandle, yield_now};
 
+use self::host::{host, ticket};
 use self::wire::Wire;
 use super::*;
 
+const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
+const PONG: u8 = 10;
 
 const SETTINGS: ConnectionSettings = ConnectionSettings {
     message_bytes_max: 1_000,
     outbound_bytes_max: 1_000_000,
+    frames_per_second: 2,
+    frames_burst: 5,
     heartbeat: Duration::from_secs(3_600),
     hello_timeout: Duration::from_secs(3_600),
 };
 
 /// Serves a connection that nobody was admitted for: framing, closing and time are the same.
 fn serve(wire: &Wire) -> (Outbox, JoinHandle<Duration>) {
-    let outbox = Outbox::new(SETTINGS.outbound_bytes_max);
+    serve_admitted(wire, Outbox::new(SETTINGS.outbound_bytes_max), None)
+}
+
+fn serve_admitted(wire: &Wire, outbox: Outbox, seat: Option<Seat>) -> (Outbox, JoinHandle<Duration>) {
     let mut connection = Connection::new(&SETTINGS, wire.clone(), outbox.clone());
+    connection.seat = seat;
     let task = tokio::spawn(async move {
         let begin = Instant::now();
         let mut timer = pin!(sleep_until(connection.next_deadline()));
@@ -46,7 +56,7 @@ fn bytes_of<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
 #[test]
 fn a_connection_stays_small() {
     let bytes = bytes_of(run);
-    assert!(bytes <= 640, "the future of a connection has {bytes} bytes");
+    assert!(bytes <= 512, "the future of a connection has {bytes} bytes");
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,6 +118,25 @@ async fn pings_are_answered_until_it_closes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_many_frames_of_any_kind_end_it() {
+    let wire = Wire::open();
+    let (outbox, _task) = serve(&wire);
+    let say = async |pings: usize, pongs: usize| {
+        (0..pings).for_each(|_| wire.say(PING, b""));
+        (0..pongs).for_each(|_| wire.say(PONG, b""));
+        settle().await;
+        outbox.closing()
+    };
+    assert_eq!(say(2, 3).await, None);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(say(1, 1).await, None, "two more for a second");
+    assert_eq!(say(0, 1).await, Some(CloseCode::RateLimit));
+    let error = NodeFrame::Error(Error::new(None, ErrorCode::RateExceeded)).to_json();
+    let said = [frames::pong(b"").repeat(3), frames::text(&error).to_vec()].concat();
+    assert_eq!(wire.heard(), [said, frames::close(CloseCode::RateLimit).to_vec()].concat());
+}
+
+#[tokio::test(start_paused = true)]
 async fn frames_under_way_do_not_cut_a_close_short() {
     let wire = Wire::open();
     let (outbox, task) = serve(&wire);
@@ -146,6 +175,26 @@ async fn after_a_violation_everything_is_read_and_thrown_away() {
     assert_eq!(wire.unread(), 0);
     wire.end();
     assert_eq!(task.await.unwrap(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_executed_once_it_closes() {
+    let node = host().await;
+    let outbox = Outbox::new(SETTINGS.outbound_bytes_max);
+    let (key, token_end) = node.admit(&ticket(&node, None), outbox.clone()).unwrap();
+    let seat = Seat { node: Arc::clone(&node), key, token_end };
+    let wire = Wire::open();
+    let (outbox, _task) = serve_admitted(&wire, outbox, Some(seat));
+    wire.say(TEXT, br#"{"op":"hello"}"#);
+    settle().await;
+    let send = br#"{"op":"send","to":{"user":"bob"},"data":1}"#;
+    wire.say(TEXT, send);
+    settle().await;
+    assert_eq!(node.core().counts().sent, 1);
+    outbox.close(CloseCode::Draining);
+    wire.say(TEXT, send);
+    settle().await;
+    assert_eq!(node.core().counts().sent, 1);
 }
 
 /// Each byte that it takes shows that it is there, but not for ever.
