@@ -25,7 +25,8 @@ pub enum Direction {
 /// What happens on the links. For one link the order is `opened`, any number of `frames`, `closed`, all from the task
 /// that reads it; a link that replaces another of the same peer and direction opens after that one's `closed`.
 ///
-/// The calls hold up the reading of their link and must not block. No lock of the links is held during them, so they
+/// The calls hold up the reading of their link and must not block: a thread that blocks may be the one that waits for
+/// all sockets and timers of the process, and tokio wakes no other in its place. No lock of the links is held during them, so they
 /// may send, on the same link too.
 pub trait PeerEvents: Send + Sync + 'static {
     /// Both ends have proven the secret. `sender` reaches the peer until `closed`.

@@ -272,11 +272,12 @@ mod tests {
     #[tokio::test]
     async fn a_frame_queued_before_the_wait_is_not_missed() {
         let (sender, mut queue) = pair(1 << 20);
+        let soon = std::time::Duration::from_secs(20);
         sender.try_send(Bytes::from_static(b"x")).unwrap();
-        queue.ready().await;
+        tokio::time::timeout(soon, queue.ready()).await.unwrap();
         assert!(queue.pop().is_some());
         sender.control(|control| control.want_ring = true);
-        queue.ready().await;
+        tokio::time::timeout(soon, queue.ready()).await.unwrap();
         assert!(queue.take_control().want_ring);
         assert_eq!(queue.take_control(), Control::default());
     }

@@ -117,7 +117,7 @@ async fn a_full_queue_refuses_at_once_and_a_peer_that_takes_nothing_is_left() {
     let (a, _statue) = linked_to_statue(settings).await;
     let to_b = a.opened(1).await;
     let frame = Bytes::from(vec![7; 10_000]);
-    let mut sent = 0;
+    let (mut sent, began) = (0, Instant::now());
     let error = loop {
         match to_b.try_send(frame.clone()) {
             Ok(()) => sent += 1,
@@ -129,6 +129,7 @@ async fn a_full_queue_refuses_at_once_and_a_peer_that_takes_nothing_is_left() {
             Err(error) => break error,
         }
         assert!(sent < 10_000, "100 MB were taken");
+        assert!(began.elapsed() < SOON, "{sent} frames");
     };
     assert_eq!(error, SendError::Closed);
     assert_eq!(a.closed().await, CloseReason::WriteTimeout);

@@ -38,8 +38,13 @@ pub(super) enum Event {
 pub(super) struct Recorder {
     pub(super) log: watch::Sender<Vec<Event>>,
     pub(super) senders: Mutex<HashMap<LinkId, LinkSender>>,
+    /// While set, the owner is stuck in `frames`. For runtimes with several threads.
+    stuck: AtomicBool,
     ring: Arc<FakeRing>,
 }
+
+/// An owner that is stuck until this is dropped.
+pub(super) struct Stuck(Arc<Recorder>);
 
 /// A ring whose record is the decimal version.
 pub(super) struct FakeRing {
@@ -129,6 +134,7 @@ impl Setup {
         let events = Arc::new(Recorder {
             log: watch::Sender::default(),
             senders: Mutex::default(),
+            stuck: AtomicBool::new(false),
             ring: Arc::clone(&ring),
         });
         let (me, my_name) = watch::channel(self.name);
@@ -234,6 +240,11 @@ impl Recorder {
         result.unwrap()
     }
 
+    pub(super) fn stick(self: &Arc<Self>) -> Stuck {
+        self.stuck.store(true, Ordering::SeqCst);
+        Stuck(Arc::clone(self))
+    }
+
     pub(super) fn so_far(&self) -> Vec<Event> {
         self.log.borrow().clone()
     }
@@ -247,6 +258,12 @@ impl Recorder {
     }
 }
 
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.0.stuck.store(false, Ordering::SeqCst);
+    }
+}
+
 impl PeerEvents for Recorder {
     fn opened(&self, link: LinkId, direction: Direction, peer: &PeerName, sender: LinkSender) {
         self.senders.lock().insert(link, sender);
@@ -254,6 +271,14 @@ impl PeerEvents for Recorder {
     }
 
     fn frames(&self, link: LinkId, ring: u64, frames: &mut dyn Iterator<Item = Bytes>) {
+        if self.stuck.load(Ordering::SeqCst) {
+            // A worker that just blocks may take the runtime's timers and sockets with it: tokio wakes no other for them.
+            tokio::task::block_in_place(|| {
+                while self.stuck.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+            });
+        }
         self.add(Event::Frames(link, ring, self.ring.version(), frames.collect()));
     }
 

@@ -1,5 +1,7 @@
 //! Names and generations: whose link stays when several claim the same place.
 
+use std::time::{Duration, Instant};
+
 use super::harness::*;
 use super::raw::*;
 use crate::peer::*;
@@ -40,6 +42,26 @@ async fn another_generation_of_the_target_is_another_link() {
     assert!(
         matches!(&a.events.so_far()[..], [_, Event::Closed(..), Event::Opened(_, _, peer)] if *peer == b.name())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_link_opens_only_after_the_one_before_it_was_closed() {
+    let (a, b) = linked_pair(setup("a", 1), setup("b", 1)).await;
+    let stuck = a.events.stick();
+    b.opened(1).await.try_send("holds up its link".into()).unwrap();
+    let began = Instant::now();
+    while a.counts.totals().frames_in == 0 {
+        assert!(began.elapsed() < SOON);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    a.me.send_replace(name("a", 2));
+    // Time enough for a dialler that does not wait.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(a.events.so_far().len(), 1, "{:?}", a.events.so_far());
+    drop(stuck);
+    a.opened(2).await;
+    let log = a.events.so_far();
+    assert!(matches!(log[..], [_, Event::Frames(..), Event::Closed(..), Event::Opened(..)]), "{log:?}");
 }
 
 #[tokio::test]

@@ -137,7 +137,9 @@ async fn a_peer_that_does_not_answer_is_not_the_last_one_asked() {
     a.use_as_home(&b);
     b.opened(2).await;
     mute.send(&message(5, b"from the mute"), true).await;
+    let began = Instant::now();
     while b.counts.totals().rings_asked == 0 {
+        assert!(began.elapsed() < SOON);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     a.opened(1).await.try_send("from the other".into()).unwrap();
