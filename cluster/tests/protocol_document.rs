@@ -13,7 +13,7 @@ use ringdial_cluster::ring::{
     ALGORITHM, MEMBERS_MAX, Member, MemberState, Policy, Ring, RingKey, SERVICE_BYTES_MAX, Signature,
     Version, public_document,
 };
-use ringdial_cluster::tokens::{TICKET_LEEWAY_S, TICKET_BYTES_MAX};
+use ringdial_cluster::tokens::{CLOCK_LEEWAY_S, TICKET_BYTES_MAX};
 use ringdial_cluster::wire::client::ClientFrame;
 use ringdial_cluster::wire::codes::{CloseCode, ClosePolicy, ErrorCode};
 use ringdial_cluster::wire::node::{
@@ -169,7 +169,7 @@ fn limits_are_those_of_the_code() {
         ("frames at once of a connection", limits::frames_burst(limits::SENDS_BURST).into()),
         ("bytes that wait for a client", limits::OUTBOUND_BYTES_MAX as u64),
         ("bytes of a ticket", TICKET_BYTES_MAX as u64),
-        ("seconds that clocks may differ for a ticket", TICKET_LEEWAY_S),
+        ("seconds that clocks may differ for a ticket", CLOCK_LEEWAY_S),
         ("nodes of a service", MEMBERS_MAX as u64),
     ];
     assert_eq!(told, in_code.map(|(name, limit)| (name.to_owned(), limit.to_string())));

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use cluster::grant::Holder;
 use cluster::membership::Keeper;
-use cluster::tokens::{PeerName, TicketTarget, Tickets};
+use cluster::tokens::{CLOCK_LEEWAY_S, PeerName, TicketTarget, Tickets};
 use cluster::wire::codes::ErrorCode;
 use edge::peer::{CloseReason, Direction, LinkId, LinkSender, PeerEvents, RingSource};
 use parking_lot::{Mutex, MutexGuard};
@@ -114,10 +114,11 @@ impl Node {
         let me = self.core().me().clone();
         let target = TicketTarget { node: &me.id, generation: me.generation, service: &self.service };
         let ticket = self.tickets.verify(ticket, target, now_s)?;
-        if ticket.tok_exp.is_some_and(|end| end <= now_s) {
-            return Err(ErrorCode::TokenExpired);
-        }
-        let token_end = ticket.tok_exp.map(|end| Instant::now() + Duration::from_secs(end - now_s));
+        let token_end = match ticket.tok_exp {
+            None => None,
+            // None, too, for an end so far away that no clock reaches it.
+            Some(end_s) => Instant::now().checked_add(token_life(end_s, now_s)?),
+        };
         let holder = Holder {
             user: ticket.sub,
             avoid: ticket.avoid,
@@ -128,6 +129,12 @@ impl Node {
         let key = self.core().admit(admission, outbox, now).map_err(|(code, _)| code)?;
         Ok((key, token_end))
     }
+}
+
+/// How long the application's token is still taken, by the leeway that it was given when it was looked up with.
+fn token_life(end_s: u64, now_s: u64) -> Result<Duration, ErrorCode> {
+    let left_s = end_s.saturating_add(CLOCK_LEEWAY_S).checked_sub(now_s);
+    left_s.map(Duration::from_secs).ok_or(ErrorCode::TokenExpired)
 }
 
 impl PeerEvents for Node {
@@ -193,5 +200,18 @@ impl RingSource for Node {
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_taken_as_long_as_a_lookup_takes_it() {
+        let life = |end_s| token_life(end_s, 1_000).map(|life| life.as_secs());
+        assert_eq!(life(1_060), Ok(60 + CLOCK_LEEWAY_S));
+        assert_eq!(life(1_000 - CLOCK_LEEWAY_S), Ok(0));
+        assert_eq!(life(1_000 - CLOCK_LEEWAY_S - 1), Err(ErrorCode::TokenExpired));
     }
 }

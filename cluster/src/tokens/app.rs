@@ -5,6 +5,7 @@
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Map, Value};
 
+use super::CLOCK_LEEWAY_S;
 use super::codec::{CodecError, checked_header, decode_signed, signature_only};
 use super::ticket::Grants;
 use crate::limits;
@@ -14,9 +15,6 @@ pub const SCOPE_ACT_FOR_OTHERS: &str = "act_for_others";
 
 /// A token with this scope may use the back end's API.
 pub const SCOPE_ADMIN: &str = "admin";
-
-/// Seconds by which the application's clock and ours may differ.
-const LEEWAY_S: u64 = 5;
 
 /// The longest application token that is read.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
@@ -116,10 +114,10 @@ impl AppTokens {
         checked_header(token)?;
         let claims: Map<String, Value> = decode_signed(token, &self.key, &self.validation)?;
         let expires_s = seconds(&claims, "exp")?.ok_or(AppTokenError::Claim("exp"))?;
-        if now_s > expires_s.saturating_add(LEEWAY_S) {
+        if now_s > expires_s.saturating_add(CLOCK_LEEWAY_S) {
             return Err(AppTokenError::Expired);
         }
-        if seconds(&claims, "nbf")?.is_some_and(|nbf| nbf > now_s.saturating_add(LEEWAY_S)) {
+        if seconds(&claims, "nbf")?.is_some_and(|nbf| nbf > now_s.saturating_add(CLOCK_LEEWAY_S)) {
             return Err(AppTokenError::NotYet);
         }
         self.check_parties(&claims)?;

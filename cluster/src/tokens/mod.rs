@@ -12,6 +12,7 @@ mod ticket;
 pub use app::{AppIdentity, AppTokenError, AppTokens, SCOPE_ACT_FOR_OTHERS, SCOPE_ADMIN};
 pub use codec::install_crypto;
 pub use peer::{PeerClaims, PeerName, PeerTokenError, PeerTokens};
-pub use ticket::{
-    Grants, TICKET_BYTES_MAX, TICKET_LEEWAY_S, Ticket, TicketError, TicketTarget, Tickets, random_id,
-};
+pub use ticket::{Grants, TICKET_BYTES_MAX, Ticket, TicketError, TicketTarget, Tickets, random_id};
+
+/// Seconds by which clocks may differ: whatever was signed is taken so long after its end, and before its beginning.
+pub const CLOCK_LEEWAY_S: u64 = 5;

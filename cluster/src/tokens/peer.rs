@@ -6,14 +6,12 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use super::CLOCK_LEEWAY_S;
 use super::codec::{CodecError, Signer};
 use crate::{secret::KeySet, tokens::random_id};
 
 /// Seconds a dialler's token lives.
 const PEER_TOKEN_LIFE_S: u64 = 5;
-
-/// Seconds by which the clocks of two processes may differ.
-const LEEWAY_S: u64 = 5;
 
 /// A process in one of its lives: `id#generation`. Lookup services have generation 0.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,7 +56,7 @@ pub enum PeerTokenError {
     )]
     Invalid,
     /// Past its five seconds.
-    #[error("the peer's token has expired: its clock and ours differ by more than {LEEWAY_S} s")]
+    #[error("the peer's token has expired: its clock and ours differ by more than {CLOCK_LEEWAY_S} s")]
     Expired,
     /// Meant for another process, or an earlier life of this one.
     #[error("the peer meant another process: its view of the ring is old")]
@@ -94,7 +92,7 @@ impl PeerTokens {
     /// The first check that failed.
     pub fn verify(&self, token: &str, me: &PeerName, now_s: u64) -> Result<PeerClaims, PeerTokenError> {
         let claims: PeerClaims = self.signer.verify(token)?;
-        if now_s > claims.exp + LEEWAY_S || claims.exp > now_s + PEER_TOKEN_LIFE_S + LEEWAY_S {
+        if now_s > claims.exp + CLOCK_LEEWAY_S || claims.exp > now_s + PEER_TOKEN_LIFE_S + CLOCK_LEEWAY_S {
             return Err(PeerTokenError::Expired);
         }
         if claims.svc != self.service {

@@ -4,11 +4,9 @@ use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
+use super::CLOCK_LEEWAY_S;
 use super::codec::{CodecError, Signer};
 use crate::{ring::Version, secret::KeySet};
-
-/// Seconds by which clocks may differ before a ticket counts as expired.
-pub const TICKET_LEEWAY_S: u64 = 5;
 
 /// The longest ticket that is signed or read. It travels in a header and in a subprotocol.
 pub const TICKET_BYTES_MAX: usize = 4096;
@@ -117,7 +115,7 @@ impl Tickets {
             return Err(TicketError::Invalid);
         }
         let ticket: Ticket = self.0.verify(signed)?;
-        if now_s > ticket.exp.saturating_add(TICKET_LEEWAY_S) {
+        if now_s > ticket.exp.saturating_add(CLOCK_LEEWAY_S) {
             return Err(TicketError::Expired);
         }
         if ticket.svc != target.service {

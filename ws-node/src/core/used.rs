@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use cluster::tokens::TICKET_LEEWAY_S;
+use cluster::tokens::CLOCK_LEEWAY_S;
 
 /// The names of used tickets by the second in which they may be forgotten.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl UsedTickets {
         if !self.names.insert(jti.to_owned()) {
             return false;
         }
-        self.lapsing.entry(expires_s + TICKET_LEEWAY_S + 1).or_default().push(jti.to_owned());
+        self.lapsing.entry(expires_s + CLOCK_LEEWAY_S + 1).or_default().push(jti.to_owned());
         true
     }
 

@@ -197,6 +197,19 @@ async fn nothing_is_executed_once_it_closes() {
     assert_eq!(node.core().counts().sent, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_token_may_end_never_or_have_just_ended() {
+    let node = host().await;
+    let now_s = node.now().unix_ms / 1_000;
+    let admit = |end_s| {
+        let admitted = node.admit(&ticket(&node, Some(end_s)), Outbox::new(1_000));
+        admitted.map(|(_, token_end)| token_end.map(|end| (end - Instant::now()).as_secs()))
+    };
+    assert_eq!(admit(u64::MAX), Ok(None));
+    assert!(matches!(admit(now_s), Ok(Some(3..=5))), "the lookup takes it, too: clocks differ");
+    assert_eq!(admit(now_s - 60), Err(ErrorCode::TokenExpired));
+}
+
 /// Each byte that it takes shows that it is there, but not for ever.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_drips_does_not_keep_a_closed_connection() {
