@@ -142,7 +142,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Says what is wrong, and closes where the code says so: from then on the session neither sends nor hears.
     pub fn fail(&mut self, key: SessionKey, reference: Reference<'_>, code: ErrorCode) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.stage != Stage::Detached)
+        else {
+            return;
+        };
         session.push(&NodeFrame::Error(Error::new(reference, code)));
         let Some(close) = code.close() else { return };
         session.sink.close(close);

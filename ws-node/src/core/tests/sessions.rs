@@ -159,6 +159,7 @@ fn a_detached_session_hears_nothing_more() {
     world.nodes[0].detach(alice);
     memory.take();
     world.send(0, bob, "alice", 1);
+    world.nodes[0].fail(alice, None, ErrorCode::BadRequest);
     assert_eq!(memory.ops(), [""; 0]);
 }
 
