@@ -1,3 +1,5 @@
+//! Connections over a stream in memory that can hold bytes back: flushing, closing, slowness, the budget of frames.
+
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod host;
