@@ -5,6 +5,7 @@
 //! tells alike for every process.
 
 pub mod admin;
+pub mod bearer;
 pub mod config;
 pub mod counts;
 pub mod failure;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use cluster::tokens::{AppIdentity, AppTokens};
+use edge::bearer::bearer;
 
 use crate::refusal::Refusal;
 
@@ -49,13 +50,6 @@ impl fmt::Debug for Callers {
             Self::Anyone => "Anyone",
         })
     }
-}
-
-/// The token of `Bearer <token>` (RFC 6750, 2.1; the scheme in any case).
-fn bearer(header: &[u8]) -> Option<&str> {
-    let (scheme, token) = std::str::from_utf8(header).ok()?.split_once(' ')?;
-    let token = token.trim_matches(' ');
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::RecordError;
 use super::key::{RingKey, SLOTS};
-use super::member::{Member, MemberState, is_valid_id, is_valid_peer, is_valid_service, is_valid_url};
+use super::member::{Member, MemberState, is_valid_peer, is_valid_service, is_valid_url};
 use super::places::{MEMBERS_MAX, Place, Places};
 use super::version::{Signature, Version};
 use super::view::{Holders, NOBODY, Policy, Ring, bytes_of, signature};
+use crate::limits;
 
 /// The record of a ring. Fields that a later release adds are ignored.
 #[derive(Serialize, Deserialize)]
@@ -162,7 +163,7 @@ impl Entry {
             }
             Self::Vacated { id, vacated } => (Member::vacated(id), Some(vacated)),
         };
-        ensure(is_valid_id(&member.id), "an `id` is not 1 to 256 bytes without control characters")?;
+        ensure(limits::is_id(&member.id), "an `id` is not 1 to 256 bytes without control characters")?;
         Ok(Place { member, slots: 0, vacated })
     }
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use super::error::RingError;
-use super::member::{Member, MemberState, is_valid_id, is_valid_peer, is_valid_url};
+use super::member::{Member, MemberState, is_valid_peer, is_valid_url};
 use super::places::Places;
 use super::record::RECORD_BYTES_MAX;
 use super::version::Version;
 use super::view::{Holders, Policy, Ring, signature};
 use super::{balanced, body, hashed};
+use crate::limits;
 
 impl Ring {
     /// The ring with `member` in it, active whatever its `state` says.
@@ -125,7 +126,7 @@ impl Ring {
 
     fn check(&self, member: &Member) -> Result<(), RingError> {
         match member {
-            Member { id, .. } if !is_valid_id(id) => Err(RingError::InvalidId),
+            Member { id, .. } if !limits::is_id(id) => Err(RingError::InvalidId),
             Member { url, .. } if !is_valid_url(url) => Err(RingError::InvalidUrl),
             Member { peer, .. } if !is_valid_peer(peer) => Err(RingError::InvalidPeer),
             Member { weight: 0, .. } => Err(RingError::InvalidWeight),

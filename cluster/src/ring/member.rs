@@ -5,8 +5,6 @@ use std::net::Ipv6Addr;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest id of a node, in bytes.
-pub const ID_BYTES_MAX: usize = 256;
 /// Longest public url of a node, in bytes.
 pub const URL_BYTES_MAX: usize = 512;
 /// Longest peer address of a node, in bytes.
@@ -86,11 +84,6 @@ impl fmt::Display for MemberIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// Whether `id` can name a node: 1 to 256 bytes of UTF-8 without control characters.
-pub fn is_valid_id(id: &str) -> bool {
-    (1..=ID_BYTES_MAX).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 
 /// Whether `name` can name a service: 1 to 64 of ASCII letters, digits, `.`, `_` and `-`, so that it can

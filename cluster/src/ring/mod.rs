@@ -23,8 +23,8 @@ pub use document::{ALGORITHM, public_document};
 pub use error::{RecordError, RingError};
 pub use key::{RingKey, SLOTS, Slot};
 pub use member::{
-    ID_BYTES_MAX, Member, MemberIndex, MemberState, PEER_BYTES_MAX, SERVICE_BYTES_MAX, URL_BYTES_MAX,
-    is_valid_id, is_valid_peer, is_valid_service, is_valid_url,
+    Member, MemberIndex, MemberState, PEER_BYTES_MAX, SERVICE_BYTES_MAX, URL_BYTES_MAX, is_valid_peer,
+    is_valid_service, is_valid_url,
 };
 pub use places::{INDEX_REST_VERSIONS, MEMBERS_MAX};
 pub use record::{Head, RECORD_BYTES_MAX, Record, RecordKey};

@@ -20,6 +20,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use super::seen::NotFresh;
+use crate::bearer::bearer;
 use crate::problem::Problem;
 use crate::websocket::{Handshake, HandshakeError, accept};
 
@@ -69,12 +70,8 @@ pub(super) fn check(
     if !handshake.offers(PROTOCOL) {
         return Err(Refusal::Subprotocol);
     }
-    let header = request.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(Refusal::TokenMissing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::TokenMissing);
-    }
-    let claims = tokens.verify(token.trim(), me, now_s)?;
+    let token = request.headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    let claims = tokens.verify(token.ok_or(Refusal::TokenMissing)?, me, now_s)?;
     if claims.iss.id == me.id {
         return Err(Refusal::OwnId);
     }

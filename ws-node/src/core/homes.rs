@@ -166,10 +166,6 @@ impl<L> Default for Homes<L> {
 
 impl<L: LinkSink> Homes<L> {
     fn entry(&mut self, node: &str) -> &mut Home<L> {
-        if !self.nodes.contains_key(node) {
-            self.nodes.insert(node.to_owned(), Home::default());
-        }
-        // Just made if it was not there.
         self.nodes.entry(node.to_owned()).or_default()
     }
 

@@ -6,7 +6,6 @@ use cluster::wire::codes::CloseCode;
 const FIN: u8 = 0x80;
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
 
 /// A text message.
@@ -19,11 +18,6 @@ pub fn close(code: CloseCode) -> Bytes {
     let mut payload = code.code().to_be_bytes().to_vec();
     payload.extend_from_slice(code.reason().as_bytes());
     frame(CLOSE, &payload)
-}
-
-/// A WebSocket-level ping.
-pub fn ping() -> Bytes {
-    frame(PING, &[])
 }
 
 /// The answer to a ping: its payload, which has at most 125 bytes.

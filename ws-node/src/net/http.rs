@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::{SUBPROTOCOL, TICKET_PROTOCOL_PREFIX};
+use edge::bearer::bearer;
 use edge::problem::Problem;
 use edge::websocket::{Handshake, accept, on_upgrade, take_io};
 use http::header::AUTHORIZATION;
@@ -74,11 +75,7 @@ fn ticket(parts: &Parts, handshake: &Handshake) -> Result<String, ErrorCode> {
         return Err(ErrorCode::SubprotocolExpected);
     }
     let by_protocol = offered.iter().find_map(|protocol| protocol.strip_prefix(TICKET_PROTOCOL_PREFIX));
-    let by_header = || {
-        let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    };
+    let by_header = || bearer(parts.headers.get(AUTHORIZATION)?.as_bytes());
     // A ticket has no character that a query would have to escape.
     let by_query = || parts.uri.query()?.split('&').find_map(|pair| pair.strip_prefix("ticket="));
     by_protocol.or_else(by_header).or_else(by_query).map(str::to_owned).ok_or(ErrorCode::TicketInvalid)
