@@ -9,6 +9,7 @@ mod askers;
 mod deliver;
 mod homes;
 mod interest;
+pub mod log_port;
 mod moves;
 pub(crate) mod rate;
 mod send;
