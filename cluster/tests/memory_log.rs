@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use ringdial_cluster::log::Log;
 use ringdial_cluster::store::{LogCopy, MemoryStore};
+use tokio::sync::watch;
 
 use self::log::World;
 use self::log::support::SERVICE;
@@ -67,6 +68,37 @@ fn a_store_that_is_gone_says_so() {
             store.set_reachable(true);
             assert_eq!(log::support::touch(&*log, "u:a").await, None, "nothing was done");
             assert_eq!(store.log("no service", log::config()).err().unwrap().code(), "store_config_invalid");
+        })
+    });
+}
+
+#[test]
+fn an_interrupted_log_is_told_of() {
+    run(|_| {
+        Box::pin(async {
+            let store = MemoryStore::new();
+            let log = store.log(SERVICE, log::config()).unwrap();
+            let mut interruptions = log.interruptions();
+            let copy = store.copy_log(SERVICE);
+            let told = |interruptions: &mut watch::Receiver<u64>| {
+                let told = interruptions.has_changed().unwrap();
+                interruptions.mark_unchanged();
+                told
+            };
+            let open = log::support::open(&*log, log::support::home("u:a")).await;
+            assert!(open.is_ok() && !told(&mut interruptions), "nothing happened");
+            store.set_reachable(false);
+            store.set_reachable(false);
+            assert!(!told(&mut interruptions), "not while it is gone");
+            store.set_reachable(true);
+            assert!(told(&mut interruptions), "back");
+            store.set_reachable(true);
+            assert!(!told(&mut interruptions), "it was not gone");
+            store.flush();
+            assert!(told(&mut interruptions), "flushed");
+            store.restore_log(SERVICE, &copy);
+            assert!(told(&mut interruptions), "restored");
+            assert!(!log.interruptions().has_changed().unwrap(), "who asks now knows of all that was");
         })
     });
 }

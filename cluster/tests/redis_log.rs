@@ -139,6 +139,43 @@ fn a_restart_with_its_data_loses_nothing_and_one_without_begins_anew() {
 }
 
 #[test]
+fn each_connection_after_a_lost_one_is_told_of() {
+    block_on(async {
+        let mut server = Server::start(&[]);
+        let log = connect(&server);
+        let mut interruptions = log.interruptions();
+        let mut before = add(&*log, home("u:a"), plain("x")).await.position;
+        assert!(!interruptions.has_changed().unwrap(), "the first one replaces nothing");
+        for restarts in [true, false, true] {
+            if restarts {
+                server.kill();
+                append(&*log, home("u:a"), plenty(), &[plain("y")]).await.unwrap_err();
+                assert!(!interruptions.has_changed().unwrap(), "not while there is none");
+                server.restart();
+            } else {
+                let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+                let mut kill_all = redis::cmd(kill[0]);
+                let () = kill_all.arg(&kill[1..]).query(&mut server.connection()).unwrap();
+            }
+            let told = tokio::time::timeout(Duration::from_secs(20), interruptions.changed()).await;
+            told.expect("a notice").unwrap();
+            // Whoever hears of it finds a connection.
+            let known = Open { known: Some(before), ..home("u:a") };
+            let opened = open(&*log, known).await.unwrap();
+            assert_eq!(opened.position.epoch == before.epoch, !restarts);
+            before = add(&*log, known, plain("z")).await.position;
+        }
+        // A silent server, which keeps its connection, was not replaced.
+        server.signal("-STOP");
+        append(&*log, home("u:a"), plenty(), &[plain("y")]).await.unwrap_err();
+        server.signal("-CONT");
+        let log = &log;
+        until("the server to answer", || async move { open(&**log, home("u:a")).await.is_ok() }).await;
+        assert!(!interruptions.has_changed().unwrap(), "it was not gone");
+    });
+}
+
+#[test]
 fn keys_expire_and_share_a_hash_tag() {
     block_on(async {
         let server = Server::start(&[]);

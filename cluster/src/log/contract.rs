@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::error::LogError;
 use super::types::{Epoch, Fence, Position, Retention, Topic};
@@ -60,6 +61,11 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// Each topic: [`LogError::Unavailable`], [`LogError::TooLarge`], [`LogError::Invalid`].
     async fn touch(&self, topics: &[Topic<'_>]) -> Vec<Result<Option<Position>, LogError>>;
+
+    /// Goes up each time the log is there again after it was not: meanwhile it may have been replaced by an older or an
+    /// empty one. Homes then open their topics again with what they know, which tells. A log that loses something and
+    /// stays reachable says nothing.
+    fn interruptions(&self) -> watch::Receiver<u64>;
 }
 
 /// A home comes to a topic.

@@ -39,6 +39,8 @@ struct Shared {
     reachable: AtomicBool,
     flushed: AtomicBool,
     answers_lost: AtomicBool,
+    /// For all logs.
+    interruptions: watch::Sender<u64>,
     services: Mutex<HashMap<String, Arc<Mutex<Service>>>>,
     logs: Mutex<HashMap<String, Arc<Mutex<ServiceLog>>>>,
 }
@@ -71,6 +73,7 @@ impl MemoryStore {
             reachable: AtomicBool::new(true),
             flushed: AtomicBool::new(false),
             answers_lost: AtomicBool::new(false),
+            interruptions: watch::Sender::new(0),
             services: Mutex::default(),
             logs: Mutex::default(),
         };
@@ -105,9 +108,11 @@ impl MemoryStore {
         LogCopy(self.shared.log(service).lock().clone())
     }
 
-    /// Puts a service's log back to an earlier state, as a lagging replica does that takes over. Tells nobody.
+    /// Puts a service's log back to an earlier state, as a lagging replica does that takes over. All that anybody is told
+    /// is that logs were interrupted.
     pub fn restore_log(&self, service: &str, copy: &LogCopy) {
         *self.shared.log(service).lock() = copy.0.clone();
+        self.shared.interrupted();
     }
 
     /// Whether the log's operations are carried out from now on without an answer, or with one again.
@@ -115,7 +120,8 @@ impl MemoryStore {
         self.shared.answers_lost.store(lost, Ordering::Relaxed);
     }
 
-    /// Forgets everything, as a store does that restarts without its data. Tells nobody.
+    /// Forgets everything, as a store does that restarts without its data. All that anybody is told is that logs were
+    /// interrupted.
     pub fn flush(&self) {
         self.shared.flushed.store(true, Ordering::Relaxed);
         for service in self.shared.services.lock().values() {
@@ -126,6 +132,7 @@ impl MemoryStore {
         for log in self.shared.logs.lock().values() {
             *log.lock() = ServiceLog::default();
         }
+        self.shared.interrupted();
     }
 
     /// Replaces what is stored for a service, as somebody does who can write the store. Tells nobody.
@@ -135,7 +142,10 @@ impl MemoryStore {
 
     /// Whether operations succeed from now on, or fail as with a store that is gone.
     pub fn set_reachable(&self, reachable: bool) {
-        self.shared.reachable.store(reachable, Ordering::Relaxed);
+        let was = self.shared.reachable.swap(reachable, Ordering::Relaxed);
+        if reachable && !was {
+            self.shared.interrupted();
+        }
     }
 }
 
@@ -162,6 +172,10 @@ impl Shared {
 
     fn log(&self, service: &str) -> Arc<Mutex<ServiceLog>> {
         self.logs.lock().entry(service.to_owned()).or_default().clone()
+    }
+
+    fn interrupted(&self) {
+        self.interruptions.send_modify(|count| *count += 1);
     }
 
     /// Fails while answers are set to be lost.

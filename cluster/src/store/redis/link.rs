@@ -32,6 +32,7 @@ pub(super) struct Link {
     address: Arc<str>,
     signals: Arc<Signals>,
     state: watch::Receiver<State>,
+    interruptions: watch::Receiver<u64>,
     response_timeout: Duration,
     task: JoinHandle<()>,
 }
@@ -59,6 +60,7 @@ impl Link {
         let address: Arc<str> = address.into();
         let signals = Arc::new(Signals::new());
         let (sender, state) = watch::channel(State::Connecting);
+        let (counter, interruptions) = watch::channel(0);
         let keeper = LinkKeeper {
             client,
             address: address.clone(),
@@ -66,9 +68,11 @@ impl Link {
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
             state: sender,
+            interruptions: counter,
         };
         let task = tokio::spawn(keeper.run());
-        Ok(Self { address, signals, state, response_timeout: config.response_timeout, task })
+        let response_timeout = config.response_timeout;
+        Ok(Self { address, signals, state, interruptions, response_timeout, task })
     }
 
     pub(super) fn address(&self) -> &str {
@@ -78,6 +82,13 @@ impl Link {
     /// The counter of notices on a channel.
     pub(super) fn listen(&self, channel: &str) -> watch::Receiver<u64> {
         self.signals.want(channel)
+    }
+
+    /// Counts how often there was a connection again after there was none.
+    pub(super) fn interruptions(&self) -> watch::Receiver<u64> {
+        let mut receiver = self.interruptions.clone();
+        receiver.mark_unchanged();
+        receiver
     }
 
     /// Runs a script; fails at once while there is no connection.
@@ -161,6 +172,7 @@ struct LinkKeeper {
     connect_timeout: Duration,
     response_timeout: Duration,
     state: watch::Sender<State>,
+    interruptions: watch::Sender<u64>,
 }
 
 // === impl LinkKeeper ===
@@ -173,7 +185,11 @@ impl LinkKeeper {
                 Ok(connection) => {
                     pause = RETRY_FIRST;
                     tracing::info!(address = %self.address, "connected to the store");
-                    self.state.send_replace(State::Up(connection.clone()));
+                    let before = self.state.send_replace(State::Up(connection.clone()));
+                    if matches!(before, State::Down(_)) {
+                        // Who hears of it finds the new connection.
+                        self.interruptions.send_modify(|count| *count += 1);
+                    }
                     let ended = self.watch(connection).await;
                     self.signals.gap();
                     ended

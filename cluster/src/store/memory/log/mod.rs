@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
 
 pub(super) use self::service::ServiceLog;
 use super::Shared;
@@ -105,6 +106,10 @@ impl Log for MemoryLog {
             }
             Err(error) => all(topics.len(), error.into()),
         }
+    }
+
+    fn interruptions(&self) -> watch::Receiver<u64> {
+        self.shared.interruptions.subscribe()
     }
 }
 

@@ -5,6 +5,7 @@ mod calls;
 
 use ::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script, ServerErrorKind, Value};
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use self::answers::Malformed;
 use self::calls::Keys;
@@ -143,6 +144,10 @@ impl Log for RedisLog {
             _ => Ok(Ok(None)),
         });
         answers.chunks_exact(2).map(|pair| pair[1].clone().and_then(|_| pair[0].clone())).collect()
+    }
+
+    fn interruptions(&self) -> watch::Receiver<u64> {
+        self.link.interruptions()
     }
 }
 
