@@ -118,6 +118,34 @@ pub async fn a_draining_member_gives_up_slots_and_stays(world: &dyn World) {
     assert_eq!(a.ring().version(), version, "draining again changes nothing");
 }
 
+pub async fn anybody_may_drain_a_member(world: &dyn World) {
+    let observer = Process::observer(world).await;
+    assert!(!observer.keeper.drain_member("b").await.unwrap(), "there is no ring yet");
+    let a = Process::node(world, "a").await;
+    let frail = Frail::new(world.store(SERVICE));
+    let b = Process::start(frail.clone(), config(Role::Member(spec("b")))).await.unwrap();
+    observer.sees(&["a", "b"]).await;
+    assert!(!observer.keeper.drain_member("c").await.unwrap());
+    assert!(observer.keeper.drain_member("b").await.unwrap());
+    let draining = |ring: &ringdial_cluster::ring::Ring| {
+        ring.slot_count("b") == 0
+            && ring.member("b").is_some_and(|member| member.state == MemberState::Draining)
+    };
+    assert!(draining(&observer.ring()), "whoever asked sees it at once");
+    b.sees_that("itself draining", draining).await;
+    let version = observer.ring().version();
+    assert!(a.keeper.drain_member("b").await.unwrap());
+    // A poll of its own, by which it remembers.
+    sleep(world.lease()).await;
+    assert_eq!(observer.ring().version(), version, "draining again changes nothing");
+    let generation = b.generation();
+    frail.cut(true);
+    a.sees(&["a"]).await;
+    frail.cut(false);
+    a.sees_that("b draining again", draining).await;
+    until("a younger b", || b.generation() > generation, || format!("{:?}", b.generation())).await;
+}
+
 pub async fn a_living_id_elsewhere_is_in_use(world: &dyn World) {
     let observer = Process::observer(world).await;
     let a = Process::node(world, "a").await;

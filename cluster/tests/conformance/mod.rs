@@ -63,6 +63,7 @@ macro_rules! conformance {
             racing_registrants_all_get_in
             anybody_reaps_a_crashed_member
             a_draining_member_gives_up_slots_and_stays
+            anybody_may_drain_a_member
             a_living_id_elsewhere_is_in_use
             the_same_addresses_replace
             a_paused_member_registers_again

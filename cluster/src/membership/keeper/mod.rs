@@ -172,10 +172,19 @@ impl Keeper {
         self.ask(Command::Drain).await
     }
 
-    async fn ask(
+    /// Gives up the slots of any member, which finds out by its view, stays, and drains again should it have to register
+    /// again. `false` if there is no such member.
+    ///
+    /// # Errors
+    /// [`KeeperError::Store`] after two leases without success.
+    pub async fn drain_member(&self, id: &str) -> Result<bool, KeeperError> {
+        self.ask(|answer| Command::DrainMember(id.to_owned(), answer)).await
+    }
+
+    async fn ask<T>(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<(), KeeperError>>) -> Command,
-    ) -> Result<(), KeeperError> {
+        command: impl FnOnce(oneshot::Sender<Result<T, KeeperError>>) -> Command,
+    ) -> Result<T, KeeperError> {
         let (answer, answered) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_| KeeperError::Stopped)?;
         answered.await.unwrap_or(Err(KeeperError::Stopped))

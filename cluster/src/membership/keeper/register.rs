@@ -175,6 +175,48 @@ impl Worker {
         }
     }
 
+    /// Gives up the slots of any member. `false` if there is no such member.
+    pub(super) async fn drain_member(&mut self, id: &str) -> Result<bool, KeeperError> {
+        let give_up_at = self.give_up_at();
+        loop {
+            match self.try_drain_member(id).await {
+                Ok(Some(known)) => return Ok(known),
+                Ok(None) => {}
+                Err(cause) => self.bear(cause, give_up_at).await?,
+            }
+        }
+    }
+
+    /// Whether there is such a member; it is draining then. `None` if the race was lost.
+    async fn try_drain_member(&mut self, id: &str) -> Result<Option<bool>, StoreError> {
+        self.wait_for_turn(1).await?;
+        let (stored, settled) = self.read_and_settle().await?;
+        let held = match settled {
+            Settled::InStore(held) => held,
+            Settled::Again => return Ok(None),
+            _ => return Ok(Some(false)),
+        };
+        match held.ring.member(id).map(|member| member.state) {
+            None => Ok(Some(false)),
+            Some(MemberState::Draining) => Ok(Some(true)),
+            Some(MemberState::Active) => {
+                let done = self.change(&stored, held.ring.drain(id), LeaseChange::Keep).await?;
+                if done {
+                    tracing::info!(service = %self.board.service, node = id, "draining, as was asked for");
+                }
+                Ok(done.then_some(true))
+            }
+        }
+    }
+
+    /// Whether the view says that this incarnation of this member drains.
+    pub(super) fn is_drained(&self) -> bool {
+        let (Some(spec), Some(held)) = (&self.spec, self.board.held()) else { return false };
+        held.ring.member(&spec.id).is_some_and(|member| {
+            member.state == MemberState::Draining && Some(member.generation) == self.generation
+        })
+    }
+
     /// Whether the ring `next` took the place of `stored`; if so it is the view.
     pub(super) async fn change(
         &mut self,

@@ -18,6 +18,7 @@ use crate::store::StoreError;
 pub(super) enum Command {
     Leave(oneshot::Sender<Result<(), KeeperError>>),
     Drain(oneshot::Sender<Result<(), KeeperError>>),
+    DrainMember(String, oneshot::Sender<Result<bool, KeeperError>>),
 }
 
 pub(super) struct Worker {
@@ -112,12 +113,12 @@ impl Worker {
     }
 
     async fn obey(&mut self, command: Command) {
-        let (outcome, answer) = match command {
-            Command::Leave(answer) => (self.leave().await, answer),
-            Command::Drain(answer) => (self.drain().await, answer),
-        };
         // Whoever asked may have stopped waiting.
-        let _ = answer.send(outcome);
+        match command {
+            Command::Leave(answer) => drop(answer.send(self.leave().await)),
+            Command::Drain(answer) => drop(answer.send(self.drain().await)),
+            Command::DrainMember(id, answer) => drop(answer.send(self.drain_member(&id).await)),
+        }
     }
 
     async fn poll(&mut self) {
@@ -131,6 +132,8 @@ impl Worker {
         let pulse = self.store.poll().await?;
         self.look(mine.as_ref(), &pulse.glimpse).await?;
         self.reap(&pulse).await?;
+        // Others may have drained this member.
+        self.draining |= self.is_drained();
         if self.draining { self.try_drain().await.map(drop) } else { Ok(()) }
     }
 
