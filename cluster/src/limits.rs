@@ -35,6 +35,30 @@ pub const SEND_COST_BYTES: usize = 64 * 1024;
 /// Bytes that may wait for a slow client, at most. Configurable.
 pub const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
 
+/// Groups that one session may be in. Configurable.
+pub const GROUPS_PER_SESSION_MAX: usize = 128;
+
+/// Topics that one `hello` may name, groups to join and topics to resume together.
+pub const TOPICS_PER_HELLO_MAX: usize = 2 * GROUPS_PER_SESSION_MAX + 1;
+
+/// Entries in a page of history, unless the client says how many.
+pub const HISTORY_LIMIT: usize = 50;
+
+/// Entries in a page of history, at most.
+pub const HISTORY_LIMIT_MAX: usize = 1_000;
+
+/// Bytes of data in a page of history, at most, unless a single entry is larger.
+pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
+
+/// Attributes that a `match` may name.
+pub const MATCH_ATTRIBUTES_MAX: usize = 16;
+
+/// Bytes of a `match`, at most.
+pub const MATCH_BYTES_MAX: usize = 4 * 1024;
+
+/// Users of a group up to whom it is told who they are. Above only their number is.
+pub const ROSTER_MAX: usize = 1_000;
+
 /// Whether `text` can be a user id or a group name: 1 to 256 bytes without control characters. Nodes' ids and names of
 /// services are narrower, see [`crate::ring::is_valid_service`].
 pub fn is_id(text: &str) -> bool {

@@ -356,6 +356,7 @@ fn core_config(config: &NodeConfig, tickets: Tickets) -> CoreConfig {
             sends_per_second: limits.sends_per_second,
             sends_burst: limits.sends_burst,
             users_per_send: cluster::limits::USERS_PER_SEND_MAX,
+            groups: cluster::limits::GROUPS_PER_SESSION_MAX,
         },
         sessions_per_user_max: limits.sessions_per_user,
         heartbeat_ms: u64::try_from(limits.heartbeat.as_millis()).unwrap_or(u64::MAX),

@@ -1,12 +1,15 @@
 //! Frames from client to node. Read without copying what the client sent: `data` stays the text that it was.
 
+mod fields;
+
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use self::fields::Fields;
 use super::codes::ErrorCode;
 use crate::limits;
+use crate::log::{Cursor, Epoch};
 
 /// A frame from a client.
 #[derive(Debug)]
@@ -15,6 +18,16 @@ pub enum ClientFrame<'a> {
     Hello(Hello<'a>),
     /// A message for somebody.
     Send(Send<'a>),
+    /// The session wants a group's messages.
+    Join(Join<'a>),
+    /// The session no longer wants them.
+    Leave(About<'a>),
+    /// Who is in a group?
+    Presence(About<'a>),
+    /// What does the log hold?
+    History(History<'a>),
+    /// Who of these is online?
+    Online(Online<'a>),
     /// The session goes on at another node.
     Detach,
     /// The answer to a `ping`.
@@ -36,6 +49,19 @@ pub type Reference<'a> = Option<&'a RawValue>;
 pub struct Hello<'a> {
     /// The session that this one continues.
     pub replaces: Option<Cow<'a, str>>,
+    /// Groups to join.
+    pub groups: Vec<Cow<'a, str>>,
+    /// Topics, and what the client has had of them. Groups among them are joined.
+    pub resume: Vec<(String, Since)>,
+}
+
+/// Where a client wants to go on in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since {
+    /// The life of the topic that the offset belongs to. Without it, offset 0 asks for all that the log holds.
+    pub epoch: Option<Epoch>,
+    /// The newest offset that the client has had.
+    pub offset: u64,
 }
 
 /// A message for somebody.
@@ -45,17 +71,73 @@ pub struct Send<'a> {
     pub reference: Reference<'a>,
     /// Whom it is for.
     pub to: Target<'a>,
+    /// Makes the send the same one however often it is repeated.
+    pub key: Option<Cow<'a, str>>,
+    /// To be passed on only, and not stored.
+    pub ephemeral: bool,
     /// Any JSON.
     pub data: &'a RawValue,
 }
 
 /// Whom a message is for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Target<'a> {
     /// One user.
     User(Cow<'a, str>),
     /// Several users, at most [`limits::USERS_PER_SEND_MAX`].
     Users(Vec<Cow<'a, str>>),
+    /// A group.
+    Group(Cow<'a, str>),
+    /// Everybody.
+    All,
+    /// Everybody with these attributes: a JSON object of scalars.
+    Match(&'a RawValue),
+}
+
+/// A session wants a group's messages.
+#[derive(Debug)]
+pub struct Join<'a> {
+    /// The client's name for the request.
+    pub reference: Reference<'a>,
+    /// The group.
+    pub group: Cow<'a, str>,
+    /// Where to go on.
+    pub since: Option<Since>,
+    /// Who comes and goes shall be told, too.
+    pub presence: bool,
+}
+
+/// A request about a group and nothing more.
+#[derive(Debug)]
+pub struct About<'a> {
+    /// The client's name for the request.
+    pub reference: Reference<'a>,
+    /// The group.
+    pub group: Cow<'a, str>,
+}
+
+/// A request for a page of a topic's past.
+#[derive(Debug)]
+pub struct History<'a> {
+    /// The client's name for the request.
+    pub reference: Reference<'a>,
+    /// Which group's; the session's own inbox without one.
+    pub group: Option<Cow<'a, str>>,
+    /// Of this epoch only.
+    pub epoch: Option<Epoch>,
+    /// From where, and which way.
+    pub cursor: Cursor,
+    /// Entries wanted, at most.
+    pub limit: usize,
+}
+
+/// A question who is online.
+#[derive(Debug)]
+pub struct Online<'a> {
+    /// The client's name for the request.
+    pub reference: Reference<'a>,
+    /// Who is asked about, at most [`limits::USERS_PER_SEND_MAX`].
+    pub users: Vec<Cow<'a, str>>,
 }
 
 /// Why a frame was refused.
@@ -67,38 +149,7 @@ pub struct Refusal<'a> {
     pub code: ErrorCode,
 }
 
-/// Every field of every frame, unread: what another op's field holds is nobody's business.
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    op: Cow<'a, str>,
-    #[serde(borrow, default, rename = "ref")]
-    reference: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    to: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    replaces: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct TargetFields<'a> {
-    #[serde(borrow, default)]
-    user: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    users: Option<Vec<Text<'a>>>,
-    #[serde(borrow, default)]
-    group: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    all: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "match")]
-    matching: Option<&'a RawValue>,
-}
-
-/// A string that is borrowed where it has no escapes. (A plain `Cow` inside `Option` or `Vec` is always copied.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+// === impl ClientFrame ===
 
 impl<'a> ClientFrame<'a> {
     /// Reads one text frame.
@@ -108,87 +159,24 @@ impl<'a> ClientFrame<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Refusal<'a>> {
         let fields: Fields<'a> =
             serde_json::from_str(text).map_err(|_| Refusal { reference: None, code: ErrorCode::BadJson })?;
-        let reference = checked_reference(fields.reference)?;
-        let refuse = |code| Refusal { reference, code };
-        match &*fields.op {
-            "hello" => Ok(Self::Hello(Hello { replaces: optional_text(fields.replaces).map_err(refuse)? })),
-            "send" => {
-                let to = fields.to.ok_or_else(|| refuse(ErrorCode::BadRequest))?;
-                let data = fields.data.ok_or_else(|| refuse(ErrorCode::BadRequest))?;
-                Ok(Self::Send(Send { reference, to: Target::parse(to).map_err(refuse)?, data }))
-            }
-            "detach" => Ok(Self::Detach),
-            "pong" => Ok(Self::Pong),
-            "join" | "leave" | "presence" | "history" | "online" | "auth" => {
-                Ok(Self::NotSupported { reference })
-            }
-            _ => Ok(Self::Unknown),
-        }
+        let reference = fields.reference()?;
+        fields.frame(reference).map_err(|code| Refusal { reference, code })
     }
 }
+
+// === impl Send ===
 
 impl Send<'_> {
     /// How many sends it counts as: one, or to several users one for each [`limits::SEND_COST_BYTES`] that its copies
     /// take together, since every inbox gets a frame of its own.
     pub fn cost(&self) -> u32 {
         match &self.to {
-            Target::User(_) => 1,
             Target::Users(users) => {
                 let copies = users.len().saturating_mul(self.data.get().len());
                 u32::try_from(copies / limits::SEND_COST_BYTES).unwrap_or(u32::MAX).max(1)
             }
+            Target::User(_) | Target::Group(_) | Target::All | Target::Match(_) => 1,
         }
-    }
-}
-
-impl<'a> Target<'a> {
-    fn parse(raw: &'a RawValue) -> Result<Self, ErrorCode> {
-        let fields: TargetFields<'a> = serde_json::from_str(raw.get()).map_err(|_| ErrorCode::BadRequest)?;
-        let others = [fields.group, fields.all, fields.matching].iter().flatten().count();
-        match (fields.user, fields.users, others) {
-            (Some(Text(user)), None, 0) if limits::is_id(&user) => Ok(Self::User(user)),
-            (None, Some(users), 0) if users.len() > limits::USERS_PER_SEND_MAX => {
-                Err(ErrorCode::TooManyUsers)
-            }
-            (None, Some(users), 0) if users.iter().all(|Text(user)| limits::is_id(user)) => {
-                Ok(Self::Users(users.into_iter().map(|Text(user)| user).collect()))
-            }
-            (Some(_), None, 0) | (None, Some(_), 0) => Err(ErrorCode::BadId),
-            (None, None, 1) => Err(ErrorCode::NotSupported),
-            _ => Err(ErrorCode::BadRequest),
-        }
-    }
-}
-
-/// A reference is a string or a number, and short: it is held and sent back.
-fn checked_reference(raw: Option<&RawValue>) -> Result<Reference<'_>, Refusal<'_>> {
-    match raw {
-        None => Ok(None),
-        Some(value) if value.get() == "null" => Ok(None),
-        Some(value) => {
-            let scalar =
-                value.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit());
-            if scalar && value.get().len() <= limits::ID_BYTES_MAX {
-                Ok(Some(value))
-            } else {
-                Err(Refusal { reference: None, code: ErrorCode::BadRequest })
-            }
-        }
-    }
-}
-
-/// A field that is there, also when it is `null`: `null` is data like any other.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
-fn optional_text(raw: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, ErrorCode> {
-    let Some(raw) = raw else { return Ok(None) };
-    let text: Option<Text<'_>> = serde_json::from_str(raw.get()).map_err(|_| ErrorCode::BadRequest)?;
-    match text {
-        Some(Text(text)) if limits::is_id(&text) => Ok(Some(text)),
-        Some(_) => Err(ErrorCode::BadId),
-        None => Ok(None),
     }
 }
 

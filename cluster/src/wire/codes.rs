@@ -76,6 +76,11 @@ macro_rules! error_codes {
                 match self { $(Self::$name => $code,)+ }
             }
 
+            /// The code of this name, if it is one.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.code() == name)
+            }
+
             /// Cause and remedy in a sentence.
             pub fn message(self) -> &'static str {
                 match self { $(Self::$name => $message,)+ }
@@ -113,6 +118,10 @@ error_codes! {
     BadId = "bad_id", false, None, "an id has 1 to 256 bytes of UTF-8 without control characters";
     /// More users than one send may name.
     TooManyUsers = "too_many_users", false, None, "one send names at most 1000 users: split it";
+    /// The session would be in too many groups.
+    TooManyGroups = "too_many_groups", false, None, "the session may be in no more groups: leave some first";
+    /// A group that the session has not joined.
+    NotJoined = "not_joined", false, None, "the session is not in this group: join it first";
     /// The session may not do this.
     Forbidden = "forbidden", false, None, "the application's token does not allow this";
     /// Not spoken by this version.
@@ -125,6 +134,10 @@ error_codes! {
     RateExceeded = "rate_exceeded", true, Some(CloseCode::RateLimit), "far more came than the limits told in \"welcome\" allow";
     /// The home could not be reached in time.
     Unavailable = "unavailable", true, None, "the recipient's home did not answer in time: it may still be delivered; try again";
+    /// The log did not confirm.
+    LogUnavailable = "log_unavailable", true, None, "the log did not confirm in time: it may still be delivered; repeat it with its key";
+    /// The key was used for another message.
+    KeyReused = "key_reused", false, None, "this key was used for another message: give each message its own";
     /// Too much is under way already.
     Overloaded = "overloaded", true, None, "too much is waiting already: try again later";
     /// Not a ticket of this cluster.
@@ -141,6 +154,8 @@ error_codes! {
     Draining = "draining", true, Some(CloseCode::Draining), "the node is going away: look up again";
     /// The user has too many connections here, and this is the oldest.
     SessionReplaced = "session_replaced", false, Some(CloseCode::Replaced), "the user opened more connections than one may have, and this was the oldest";
+    /// The application's back end ended the user's sessions.
+    SessionRevoked = "session_revoked", false, Some(CloseCode::Token), "the application ended this user's sessions: sign in again";
     /// The application's token has ended.
     TokenExpired = "token_expired", false, Some(CloseCode::Token), "the application's token has ended: get a new one and look up again";
 }

@@ -1,12 +1,20 @@
 //! Frames from node to client.
 
+mod topic;
+
 use std::fmt;
 
 use serde::Serialize;
 
 use super::client::Reference;
 use super::codes::ErrorCode;
+use crate::log::{Epoch, Position};
 use crate::ring::{Signature, Version};
+
+pub use self::topic::{
+    Gap, GapReason, GroupAck, HistoryAck, OnlineAck, PastGap, PastMessage, Presence, PresenceAck, Recovered,
+    Recovery, Standing, Topics,
+};
 
 /// A frame to a client.
 #[derive(Debug, Serialize)]
@@ -16,8 +24,26 @@ pub enum NodeFrame<'a> {
     Welcome(Welcome<'a>),
     /// A send was passed on.
     Ack(Ack<'a>),
+    /// A group was joined or left.
+    #[serde(rename = "ack")]
+    Group(GroupAck<'a>),
+    /// Who is in a group.
+    #[serde(rename = "ack")]
+    Roster(PresenceAck<'a>),
+    /// Who is online.
+    #[serde(rename = "ack")]
+    Online(OnlineAck<'a>),
+    /// A page of the past.
+    #[serde(rename = "ack")]
+    History(HistoryAck<'a>),
     /// Something went wrong.
     Error(Error<'a>),
+    /// How a topic that was `pending` was recovered.
+    Recovered(Recovered<'a>),
+    /// Messages of a topic are missing.
+    Gap(Gap<'a>),
+    /// Who came to a group and who left it.
+    Presence(Presence<'a>),
     /// Connect there, then detach here.
     Moved(Moved<'a>),
     /// Say something.
@@ -43,6 +69,8 @@ pub struct Welcome<'a> {
     pub retry_spread_ms: u64,
     /// What a session may do.
     pub limits: Limits,
+    /// Where its topics stand.
+    pub topics: Topics<'a>,
 }
 
 /// Version and signature of a ring.
@@ -65,21 +93,34 @@ pub struct Limits {
     pub sends_burst: u32,
     /// Users that one send may name.
     pub users_per_send: usize,
+    /// Groups that a session may be in.
+    pub groups: usize,
 }
 
-/// An ephemeral message: the one frame that is encoded for every recipient at once, and never parsed on the way.
+/// A message: the one frame that is encoded for every recipient at once, and never parsed on the way.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
     /// The topic it was sent to.
     pub topic: &'a str,
-    /// Where it came from and its number there: a lower number than one seen from there is a repetition.
-    pub id: MessageId<'a>,
+    /// Which of the topic's messages it is.
+    pub name: Name<'a>,
     /// The user who sent it.
     pub from: &'a str,
     /// What was sent, untouched: valid JSON.
     pub data: &'a str,
-    /// When its home took it, milliseconds since 1970.
+    /// When its home took it or the log stored it, milliseconds since 1970.
     pub time: u64,
+}
+
+/// What tells a topic's messages apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name<'a> {
+    /// A durable one, as it is passed on.
+    Entry(Position),
+    /// A durable one, read from the log for somebody who missed it.
+    Replayed(Position),
+    /// An ephemeral one: a lower number than one seen from there is a repetition.
+    Origin(MessageId<'a>),
 }
 
 /// The name of an ephemeral message: `<node>.<generation>-<counter>`.
@@ -102,6 +143,9 @@ pub struct Ack<'a> {
     /// Sessions that the home knew to be interested: no receipt. Absent for several users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<u32>,
+    /// Where a durable message to one topic is.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// Of several users, those it failed for.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub failed: &'a [Failed],
@@ -171,9 +215,24 @@ impl NodeFrame<'_> {
 impl Message<'_> {
     /// The `message` frame as JSON text. Assembled by hand, since `data` is valid JSON already and would be parsed again.
     pub fn to_json(&self) -> String {
-        let Self { topic, id, from, data, time } = self;
-        let (topic, from, id) = (quoted(topic), quoted(from), quoted(&id.to_string()));
-        format!(r#"{{"op":"message","topic":{topic},"id":{id},"from":{from},"data":{data},"time":{time}}}"#)
+        let Self { topic, name, from, data, time } = self;
+        let (topic, from) = (quoted(topic), quoted(from));
+        format!(r#"{{"op":"message","topic":{topic},{name},"from":{from},"data":{data},"time":{time}}}"#)
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |f: &mut fmt::Formatter<'_>, epoch: Epoch, offset: u64| {
+            write!(f, r#""epoch":"{epoch}","offset":{offset}"#)
+        };
+        match self {
+            Self::Entry(at) => place(f, at.epoch, at.offset),
+            Self::Replayed(at) => {
+                place(f, at.epoch, at.offset).and_then(|()| f.write_str(r#","replayed":true"#))
+            }
+            Self::Origin(id) => write!(f, r#""id":{}"#, quoted(&id.to_string())),
+        }
     }
 }
 
@@ -203,9 +262,16 @@ mod tests {
     #[test]
     fn a_message_keeps_its_data_and_names_its_origin() {
         let id = MessageId { node: "n1", generation: 5, counter: 17 };
-        let frame = Message { topic: "u:\"bob\"", id, from: "alice", data: r#"{"z": 1.0}"#, time: 9 };
+        let message =
+            |name| Message { topic: "u:\"bob\"", name, from: "alice", data: r#"{"z": 1.0}"#, time: 9 };
         let expected = r#"{"op":"message","topic":"u:\"bob\"","id":"n1.5-17","from":"alice","data":{"z": 1.0},"time":9}"#;
-        assert_eq!(frame.to_json(), expected);
+        assert_eq!(message(Name::Origin(id)).to_json(), expected);
+        let at = Position { epoch: Epoch::new(10), offset: 3 };
+        let place = r#""epoch":"000000000000000a","offset":3"#;
+        let expected = expected.replace(r#""id":"n1.5-17""#, place);
+        assert_eq!(message(Name::Entry(at)).to_json(), expected);
+        let expected = expected.replace(place, &format!("{place},\"replayed\":true"));
+        assert_eq!(message(Name::Replayed(at)).to_json(), expected);
     }
 
     #[test]

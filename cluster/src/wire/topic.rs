@@ -9,3 +9,16 @@ pub fn inbox(user: &str) -> String {
 pub fn inbox_owner(topic: &str) -> Option<&str> {
     topic.strip_prefix("u:")
 }
+
+/// The topic of a group.
+pub fn group(name: &str) -> String {
+    format!("g:{name}")
+}
+
+/// The group whose topic `topic` is, if it is one.
+pub fn group_name(topic: &str) -> Option<&str> {
+    topic.strip_prefix("g:")
+}
+
+/// What stands for the topic in messages to everyone, or to all whose attributes match.
+pub const EVERYONE: &str = "*";

@@ -1,7 +1,7 @@
 //! What the flags say, and every mistake in them.
 
-use cluster::wire::node::{Message, MessageId};
-use cluster::wire::peer::{Deliver, FromHome, Publish, ToHome, encode};
+use cluster::wire::node::{Message, MessageId, Name};
+use cluster::wire::peer::{Audience, Deliver, FromHome, MessageName, Publish, ToHome, encode};
 use edge::peer::FRAME_BYTES_MAX;
 
 use super::*;
@@ -58,19 +58,22 @@ fn the_largest_message_fits_into_a_frame_of_a_link() {
     let node = "n".repeat(64);
     let publish = Publish {
         call: u64::MAX,
-        topics: vec![&topic; limits::USERS_PER_SEND_MAX],
+        to: Audience::Topics(vec![&topic; limits::USERS_PER_SEND_MAX]),
         node: &node,
         generation: u64::MAX,
         counter: u64::MAX,
         from: &user,
+        key: &user,
+        ephemeral: false,
         data: &data,
     };
     assert!(encode(&ToHome::Publish(publish)).len() <= FRAME_BYTES_MAX);
 
     let id = MessageId { node: &node, generation: u64::MAX, counter: u64::MAX };
-    let message = Message { topic: &topic, id, from: &user, data: &data, time: u64::MAX };
+    let message = Message { topic: &topic, name: Name::Origin(id), from: &user, data: &data, time: u64::MAX };
     let frame = crate::frames::text(&message.to_json());
     let (topic, node, frame) = (&*topic, &*node, &*frame);
-    let deliver = Deliver { topic, node, generation: u64::MAX, counter: u64::MAX, frame };
+    let name = MessageName::Origin { node, generation: u64::MAX, counter: u64::MAX };
+    let deliver = Deliver { topic, name, frame };
     assert!(encode(&FromHome::Deliver(deliver)).len() <= FRAME_BYTES_MAX);
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cluster::wire::peer::{FromHome, Publish, ToHome, decode, encode};
+use cluster::wire::peer::{Audience, FromHome, Interest, Publish, ToHome, decode, encode};
 
 use super::deliver::Origin;
 use super::topics::Topic;
@@ -46,20 +46,20 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
             Some(ToHome::Again) => return self.askers.set_refusing(link, false),
             // A process of a later version: its frame is ignored as unknown ops are.
-            None => return,
+            Some(ToHome::Members(_) | ToHome::Ask { .. }) | None => return,
         };
         self.askers.send(link, &answer, &mut self.counts.dropped_link_full);
     }
 
-    fn take_interest<'a>(&mut self, link: u64, call: u64, topics: &[(&str, u32)]) -> FromHome<'a> {
-        let ending = topics.iter().all(|(_, sessions)| *sessions == 0);
-        if !ending && !topics.iter().all(|(name, _)| self.is_home(name)) {
+    fn take_interest<'a>(&mut self, link: u64, call: u64, topics: &[Interest<'_>]) -> FromHome<'a> {
+        let ending = topics.iter().all(|interest| interest.sessions == 0);
+        if !ending && !topics.iter().all(|interest| self.is_home(interest.topic)) {
             return FromHome::NotHome { call, version: self.ring.version().as_u64() };
         }
-        for (name, sessions) in topics {
-            self.set_interest(link, name, *sessions);
+        for interest in topics {
+            self.set_interest(link, interest.topic, interest.sessions);
         }
-        FromHome::Interested { call }
+        FromHome::Interested { call, positions: vec![None; topics.len()] }
     }
 
     fn set_interest(&mut self, link: u64, name: &str, sessions: u32) {
@@ -80,17 +80,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn take_publish<'a>(&mut self, link: u64, publish: &Publish<'_>, now: Now) -> FromHome<'a> {
         let call = publish.call;
         let refusing = self.askers.get(link).is_none_or(|asker| asker.refusing);
-        if refusing || !publish.topics.iter().all(|name| self.is_home(name)) {
+        let Audience::Topics(topics) = &publish.to else { return FromHome::NotHome { call, version: 0 } };
+        if refusing || !topics.iter().all(|name| self.is_home(name)) {
             self.askers.set_refusing(link, true);
             return FromHome::NotHome { call, version: self.ring.version().as_u64() };
         }
         let origin = Origin { node: publish.node, generation: publish.generation, counter: publish.counter };
-        let online = publish
-            .topics
-            .iter()
-            .map(|name| self.pass_on(name, origin, publish.from, publish.data, now))
-            .sum();
-        FromHome::Published { call, online }
+        let online =
+            topics.iter().map(|name| self.pass_on(name, origin, publish.from, publish.data, now)).sum();
+        FromHome::Published { call, online, position: None, failed: Vec::new() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The last steps of a message: a home passes it on, a node puts it into its sessions' queues. Encoded once.
 
 use bytes::Bytes;
-use cluster::wire::node::{Message, MessageId};
-use cluster::wire::peer::{Deliver, FromHome, encode};
+use cluster::wire::node::{Message, MessageId, Name};
+use cluster::wire::peer::{Deliver, FromHome, MessageName, encode};
 
 use super::{Core, LinkSink, Now, SessionSink};
 use crate::frames;
@@ -33,7 +33,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return online;
         }
         let id = MessageId { node: origin.node, generation: origin.generation, counter: origin.counter };
-        let frame = frames::text(&Message { topic, id, from, data, time: now.unix_ms }.to_json());
+        let frame =
+            frames::text(&Message { topic, name: Name::Origin(id), from, data, time: now.unix_ms }.to_json());
         for index in &entry.local {
             if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
                 session.sink.push(frame.clone());
@@ -44,7 +45,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return online;
         }
         let Origin { node, generation, counter } = origin;
-        let deliver = encode(&FromHome::Deliver(Deliver { topic, node, generation, counter, frame: &frame }));
+        let name = MessageName::Origin { node, generation, counter };
+        let deliver = encode(&FromHome::Deliver(Deliver { topic, name, frame: &frame }));
         for remote in &entry.remote {
             if !self.askers.get(remote.link).is_some_and(|asker| asker.sink.send(deliver.clone())) {
                 self.counts.dropped_link_full += 1;
@@ -56,7 +58,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Takes a message that the topic's home passed on.
     pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, now: Now) {
         let Some(entry) = self.topics.get_mut(deliver.topic) else { return };
-        if !entry.is_new(deliver.generation, deliver.counter, now.tick_ms) {
+        let MessageName::Origin { generation, counter, .. } = deliver.name else { return };
+        if !entry.is_new(generation, counter, now.tick_ms) {
             self.counts.repeated += 1;
             return;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cluster::wire::codes::ErrorCode;
-use cluster::wire::peer::{FromHome, ToHome, decode, encode};
+use cluster::wire::peer::{Audience, FromHome, ToHome, decode, encode};
 
 use super::send::RequestKey;
 use super::{Core, LinkSink, Now, SessionSink};
@@ -72,16 +72,16 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub fn answered_by(&mut self, node: &str, frame: &Bytes, now: Now) {
         match decode::<FromHome<'_>>(frame) {
             Some(FromHome::Deliver(deliver)) => self.take_delivery(&deliver, now),
-            Some(FromHome::Published { call, online }) => {
+            Some(FromHome::Published { call, online, .. }) => {
                 if let Some(call) = self.homes.take_call(node, call) {
                     self.part_done(call.request, online);
                 }
             }
-            Some(FromHome::Interested { call }) => self.interest_stands(node, call, now),
+            Some(FromHome::Interested { call, .. }) => self.interest_stands(node, call, now),
             Some(FromHome::NotHome { call, .. }) => {
                 self.homes.entry(node).not_home(call, &mut self.counts.not_home)
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 
@@ -117,8 +117,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn reroute(&mut self, node: &str, number: u64, mut call: Call, now: Now) {
         let frame = call.frame.clone();
         let Some(ToHome::Publish(mut publish)) = decode::<ToHome<'_>>(&frame) else { return };
+        let Audience::Topics(topics) = &publish.to else { return };
         let stays = |name: &&str| self.ring.home(self.slot(name)).is_some_and(|member| member.id == node);
-        let (staying, leaving): (Vec<&str>, Vec<&str>) = publish.topics.iter().partition(|name| stays(name));
+        let (staying, leaving): (Vec<&str>, Vec<&str>) = topics.iter().partition(|name| stays(name));
         if leaving.is_empty() {
             self.homes.entry(node).keep(number, call);
             return;
@@ -130,7 +131,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.part_done(call.request, 0);
             return;
         }
-        publish.topics = staying;
+        publish.to = Audience::Topics(staying);
         call.frame = encode(&ToHome::Publish(publish));
         self.homes.entry(node).keep(number, call);
         if let Some(ToHome::Publish(publish)) = decode::<ToHome<'_>>(&frame) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use cluster::ring::Arcs;
-use cluster::wire::peer::{ToHome, encode};
+use cluster::wire::peer::{Interest, ToHome, encode};
 
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
@@ -80,7 +80,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             }
             let call = self.next_number();
             let counts: Vec<u32> = names.iter().map(|name| self.asked_of(node, name, call)).collect();
-            let topics = names.iter().map(AsRef::as_ref).zip(counts).collect();
+            let interest = |(topic, sessions)| Interest { topic, sessions, known: None, verify: false };
+            let topics = names.iter().map(AsRef::as_ref).zip(counts).map(interest).collect();
             let frame = encode(&ToHome::Interest { call, topics });
             if !self.homes.ask(node, call, names, frame) {
                 return;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cluster::wire::client::{Send, Target};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Ack, Error, Failed, NodeFrame};
-use cluster::wire::peer::{Publish, ToHome, decode, encode};
+use cluster::wire::peer::{Audience, Publish, ToHome, decode, encode};
 use cluster::wire::topic::{inbox, inbox_owner};
 use serde_json::value::RawValue;
 use slab::Slab;
@@ -86,6 +86,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 let topics: BTreeSet<String> = users.iter().map(|user| inbox(user)).collect();
                 self.publish(&outgoing, &topics.iter().map(String::as_str).collect::<Vec<_>>(), now);
             }
+            Target::Group(_) | Target::All | Target::Match(_) => {
+                self.requests.failed(request, &[], ErrorCode::NotSupported);
+            }
         }
         // The part that `open` counted for this function.
         self.part_done(request, 0);
@@ -104,7 +107,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A part of a request, sent as `frame`, will not be answered.
     pub(super) fn part_failed(&mut self, request: RequestKey, frame: &Bytes, code: ErrorCode) {
         if let Some(ToHome::Publish(publish)) = decode::<ToHome<'_>>(frame) {
-            self.requests.failed(request, &publish.topics, code);
+            if let Audience::Topics(topics) = &publish.to {
+                self.requests.failed(request, topics, code);
+            }
         }
         self.part_done(request, 0);
     }
@@ -140,11 +145,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             let Outgoing { request, origin, from, data, due_ms } = *outgoing;
             let frame = encode(&ToHome::Publish(Publish {
                 call: number,
-                topics: topics.clone(),
+                to: Audience::Topics(topics.clone()),
                 node: origin.node,
                 generation: origin.generation,
                 counter: origin.counter,
                 from,
+                key: "",
+                ephemeral: true,
                 data,
             }));
             self.requests.add_part(request);
@@ -175,7 +182,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 None if reference.is_none() => {}
                 None => {
                     let online = (!request.several).then_some(request.online);
-                    session.push(&NodeFrame::Ack(Ack { reference, online, failed: &request.failed }));
+                    session.push(&NodeFrame::Ack(Ack {
+                        reference,
+                        online,
+                        position: None,
+                        failed: &request.failed,
+                    }));
                 }
             }
         }

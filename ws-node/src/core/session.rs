@@ -6,7 +6,7 @@ use cluster::grant::Holder;
 use cluster::ring::{Slot, Version};
 use cluster::wire::client::{Hello, Reference};
 use cluster::wire::codes::{CloseCode, ErrorCode};
-use cluster::wire::node::{Error, NodeFrame, RingPosition, Welcome};
+use cluster::wire::node::{Error, NodeFrame, RingPosition, Topics, Welcome};
 use cluster::wire::topic::inbox;
 use slab::Slab;
 
@@ -201,6 +201,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             heartbeat_ms: self.config.heartbeat_ms,
             retry_spread_ms: (count / 5).max(500),
             limits: self.config.limits,
+            topics: Topics(&[]),
         }));
         self.queue_move(key);
         self.offer_moves(now);

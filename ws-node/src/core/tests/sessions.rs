@@ -100,7 +100,7 @@ fn a_replaced_session_says_bye_and_the_oldest_of_too_many_ends() {
     let name = sessions[1].0.take()[0]["session"].as_str().unwrap().to_owned();
     let (key, fourth) = world.admit(0, "alice", &[]);
     let now = world.now();
-    world.nodes[0].hello(key, &Hello { replaces: Some(name.into()) }, now);
+    world.nodes[0].hello(key, &Hello { replaces: Some(name.into()), ..Hello::default() }, now);
     let closed: Vec<_> = sessions.iter().map(|(memory, _)| memory.closed()).collect();
     assert_eq!(closed, [None, Some(CloseCode::Normal), None]);
     assert_eq!(sessions[1].0.ops(), ["bye"]);
@@ -134,7 +134,7 @@ fn a_stranger_cannot_replace_a_session() {
     let name = alice.take()[0]["session"].as_str().unwrap().to_owned();
     let (key, _) = world.admit(0, "mallory", &[]);
     let now = world.now();
-    world.nodes[0].hello(key, &Hello { replaces: Some(name.into()) }, now);
+    world.nodes[0].hello(key, &Hello { replaces: Some(name.into()), ..Hello::default() }, now);
     assert_eq!(alice.closed(), None);
 }
 

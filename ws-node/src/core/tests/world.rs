@@ -8,7 +8,7 @@ use cluster::ring::{Member, MemberState, Policy, Ring, RingKey};
 use cluster::secret::Secrets;
 use cluster::tokens::{Grants, install_crypto};
 use cluster::wire::client::{ClientFrame, Hello};
-use cluster::wire::peer::{ToHome, decode};
+use cluster::wire::peer::{Audience, Publish, ToHome, decode};
 use serde_json::Value;
 
 use super::super::*;
@@ -244,6 +244,7 @@ fn config() -> CoreConfig {
             sends_per_second: 32,
             sends_burst: 64,
             users_per_send: 1_000,
+            groups: 5,
         },
         sessions_per_user_max: 3,
         heartbeat_ms: 25_000,
@@ -313,7 +314,7 @@ impl Pipe {
     pub(super) fn publishes(&self) -> Vec<usize> {
         let frames = self.0.lock().unwrap().0.clone();
         let topics = |frame: &Bytes| match decode(frame) {
-            Some(ToHome::Publish(publish)) => Some(publish.topics.len()),
+            Some(ToHome::Publish(Publish { to: Audience::Topics(topics), .. })) => Some(topics.len()),
             _ => None,
         };
         frames.iter().filter_map(topics).collect()

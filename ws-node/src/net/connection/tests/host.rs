@@ -39,7 +39,13 @@ pub(super) async fn host() -> Arc<Node> {
     let ring = Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced).join(member).unwrap();
     let config = CoreConfig {
         service: "default".into(),
-        limits: Limits { message_bytes: 1_000, sends_per_second: 2, sends_burst: 5, users_per_send: 10 },
+        limits: Limits {
+            message_bytes: 1_000,
+            sends_per_second: 2,
+            sends_burst: 5,
+            users_per_send: 10,
+            groups: 5,
+        },
         sessions_per_user_max: 16,
         heartbeat_ms: 25_000,
         rebalance: Rebalance::Arcs,
