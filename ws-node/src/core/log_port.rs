@@ -85,6 +85,9 @@ pub struct NewEntry {
     pub data: Bytes,
 }
 
+/// Where a topic stands, if it is known to the log.
+pub type Standing = Result<Option<Position>, LogError>;
+
 /// What became of a [`LogRequest`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum LogAnswer {
@@ -116,6 +119,6 @@ pub enum LogAnswer {
         /// As in the request.
         look: u64,
         /// Each topic's position, in the order of the request; `None` for one that never was or was forgotten.
-        results: Vec<(Arc<str>, Result<Option<Position>, LogError>)>,
+        results: Vec<(Arc<str>, Standing)>,
     },
 }

@@ -1,0 +1,147 @@
+//! What waits for the log: bounded in requests and bytes, never waiting.
+//!
+//! Each kind waits for itself, so that a crowd of readers cannot keep messages from being taken, nor the other way.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cluster::log::{CALL_BYTES_MAX, TOPICS_PER_CALL_MAX};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::call::{Appending, Call, Looking, Opening, Reading};
+use crate::core::log_port::{LogRequest, LogSink};
+
+/// What may wait for the log, at most.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueBounds {
+    /// Requests of each kind.
+    pub requests: usize,
+    /// Bytes of messages, with their senders and keys.
+    pub bytes: usize,
+}
+
+/// The core's end of the queue. Clones share it. A request that is given back for want of room can be made again when
+/// answers have come: there are some to come whenever the queue is full.
+#[derive(Clone)]
+pub struct LogQueue(Arc<Shared>);
+
+struct Shared {
+    bounds: QueueBounds,
+    waiting: Mutex<Waiting>,
+    ready: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    closed: bool,
+    /// Of `appends`.
+    bytes: usize,
+    opens: VecDeque<Opening>,
+    appends: VecDeque<Appending>,
+    reads: VecDeque<Reading>,
+    looks: VecDeque<Looking>,
+}
+
+// === impl QueueBounds ===
+
+impl Default for QueueBounds {
+    /// 65,536 requests of each kind, 64 MiB of messages.
+    fn default() -> Self {
+        Self { requests: 65_536, bytes: 64 * 1024 * 1024 }
+    }
+}
+
+// === impl LogQueue ===
+
+impl LogQueue {
+    pub(super) fn new(bounds: QueueBounds) -> Self {
+        Self(Arc::new(Shared { bounds, waiting: Mutex::default(), ready: Notify::new() }))
+    }
+
+    /// Returns when a kind has something waiting that had nothing.
+    pub(super) async fn ready(&self) {
+        self.0.ready.notified().await;
+    }
+
+    /// Takes nothing any more and forgets what waits.
+    pub(super) fn close(&self) {
+        *self.0.waiting.lock() = Waiting { closed: true, ..Waiting::default() };
+    }
+
+    /// As many topics to open as a call may name.
+    pub(super) fn take_opens(&self) -> Option<Call> {
+        let opens = &mut self.0.waiting.lock().opens;
+        let count = opens.len().min(TOPICS_PER_CALL_MAX);
+        (count > 0).then(|| Call::Open(opens.drain(..count).collect()))
+    }
+
+    /// The first appends up to `cost_max` together, one at least, and what they cost.
+    pub(super) fn take_appends(&self, cost_max: usize) -> Option<(Call, usize)> {
+        let mut waiting = self.0.waiting.lock();
+        let (mut cost, mut data, mut count) = (0_usize, 0_usize, 0);
+        for append in waiting.appends.iter().take(TOPICS_PER_CALL_MAX) {
+            let (cost_then, data_then) = (cost.saturating_add(append.cost()), data + append.data_bytes());
+            if count > 0 && (cost_then > cost_max || data_then > CALL_BYTES_MAX) {
+                break;
+            }
+            (cost, data, count) = (cost_then, data_then, count + 1);
+        }
+        let taken: Vec<_> = waiting.appends.drain(..count).collect();
+        waiting.bytes -= taken.iter().map(Appending::bytes).sum::<usize>();
+        (count > 0).then_some((Call::Append(taken), cost))
+    }
+
+    pub(super) fn take_read(&self) -> Option<Call> {
+        self.0.waiting.lock().reads.pop_front().map(Call::Read)
+    }
+
+    pub(super) fn take_look(&self) -> Option<Call> {
+        self.0.waiting.lock().looks.pop_front().map(Call::Look)
+    }
+}
+
+impl LogSink for LogQueue {
+    fn submit(&self, request: LogRequest) -> Result<(), LogRequest> {
+        let was_empty = self.0.waiting.lock().take(request, &self.0.bounds)?;
+        // What has something waiting is looked at when a call of its kind has ended.
+        if was_empty {
+            self.0.ready.notify_one();
+        }
+        Ok(())
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// Whether nothing of this kind waited before; or the request, if there is no room for it.
+    fn take(&mut self, request: LogRequest, bounds: &QueueBounds) -> Result<bool, LogRequest> {
+        let waiting = match &request {
+            LogRequest::Open { .. } => self.opens.len(),
+            LogRequest::Append { .. } if self.bytes >= bounds.bytes => bounds.requests,
+            LogRequest::Append { .. } => self.appends.len(),
+            LogRequest::Read { .. } => self.reads.len(),
+            LogRequest::Look { .. } => self.looks.len(),
+        };
+        if self.closed || waiting >= bounds.requests {
+            return Err(request);
+        }
+        match request {
+            LogRequest::Open { topic, slot, fence, known } => {
+                self.opens.push_back(Opening { topic, slot, fence, known });
+            }
+            LogRequest::Append { topic, slot, fence, known, retention, messages } => {
+                let opening = Opening { topic, slot, fence, known };
+                let append = Appending { opening, retention, messages };
+                self.bytes += append.bytes();
+                self.appends.push_back(append);
+            }
+            LogRequest::Read { reader, topic, slot, epoch, cursor, count_max, bytes_max } => {
+                self.reads.push_back(Reading { reader, topic, slot, epoch, cursor, count_max, bytes_max });
+            }
+            LogRequest::Look { look, topics } => self.looks.push_back(Looking { look, topics }),
+        }
+        Ok(waiting == 0)
+    }
+}

@@ -1,0 +1,213 @@
+//! Keeps calls to the log under way, and hands their answers to the node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::log::{Log, LogError, Read};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::LogEvents;
+use super::call::Call;
+use super::pace::Pace;
+use super::queue::LogQueue;
+use crate::core::log_port::LogAnswer;
+
+/// Calls under way at once, at most: enough that the log has the next one while we read the answers to the last.
+const OPENS_OUT_MAX: usize = 2;
+const APPENDS_OUT_MAX: usize = 4;
+const READS_OUT_MAX: usize = 32;
+const LOOKS_OUT_MAX: usize = 1;
+/// Messages and entries in one batch of answers, about: the node's lock is held for as long as they take.
+const BATCH_MAX: usize = 512;
+/// How often it is logged, at most, that the log does not confirm.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// Empties a queue into a log for as long as it is run. Dropping it closes the queue.
+pub struct LogWorker {
+    queue: LogQueue,
+    out: Out,
+    pace: Pace,
+    health: Health,
+}
+
+/// How many calls of each kind are under way.
+#[derive(Default)]
+struct Out {
+    opens: usize,
+    appends: usize,
+    reads: usize,
+    looks: usize,
+}
+
+/// A call that has ended.
+struct Ended {
+    kind: Kind,
+    took: Duration,
+    answers: Vec<LogAnswer>,
+}
+
+/// What a call was, and what it cost.
+#[derive(Clone, Copy)]
+enum Kind {
+    Opens,
+    Appends(usize),
+    Read,
+    Look,
+}
+
+/// Whether the log confirms what it is asked, for people.
+#[derive(Default)]
+struct Health {
+    /// It was logged that it does not, and not yet that it does again.
+    warned: bool,
+    last: Option<Instant>,
+}
+
+// === impl LogWorker ===
+
+impl LogWorker {
+    pub(super) fn new(queue: LogQueue) -> Self {
+        Self { queue, out: Out::default(), pace: Pace::new(), health: Health::default() }
+    }
+
+    /// Works until `end`; what is under way or waits then is given up.
+    pub async fn run(mut self, log: Arc<dyn Log>, events: Arc<dyn LogEvents>, end: CancellationToken) {
+        let mut interruptions = log.interruptions();
+        let mut calls = JoinSet::new();
+        loop {
+            self.begin(&mut calls, &log);
+            tokio::select! {
+                () = end.cancelled() => return,
+                () = self.queue.ready() => {}
+                Some(Ok(ended)) = calls.join_next() => {
+                    let mut answers = self.end_of(ended);
+                    while let Some(Ok(ended)) = calls.try_join_next() {
+                        answers.extend(self.end_of(ended));
+                    }
+                    // The log has something to do while the node has.
+                    self.begin(&mut calls, &log);
+                    tell(&*events, answers).await;
+                }
+                Ok(()) = interruptions.changed() => events.interrupted(),
+            }
+        }
+    }
+
+    /// Begins as many calls as may be and there is something for.
+    fn begin(&mut self, calls: &mut JoinSet<Ended>, log: &Arc<dyn Log>) {
+        let Self { queue, out, pace, .. } = self;
+        while out.opens < OPENS_OUT_MAX
+            && let Some(call) = queue.take_opens()
+        {
+            out.opens += 1;
+            begin(calls, log, Kind::Opens, call);
+        }
+        while out.appends < APPENDS_OUT_MAX
+            && let Some((call, cost)) = queue.take_appends(pace.limit())
+        {
+            out.appends += 1;
+            begin(calls, log, Kind::Appends(cost), call);
+        }
+        while out.reads < READS_OUT_MAX
+            && let Some(call) = queue.take_read()
+        {
+            out.reads += 1;
+            begin(calls, log, Kind::Read, call);
+        }
+        while out.looks < LOOKS_OUT_MAX
+            && let Some(call) = queue.take_look()
+        {
+            out.looks += 1;
+            begin(calls, log, Kind::Look, call);
+        }
+    }
+
+    fn end_of(&mut self, ended: Ended) -> Vec<LogAnswer> {
+        let Ended { kind, took, answers } = ended;
+        let failure = answers.iter().find_map(failure);
+        match kind {
+            Kind::Opens => self.out.opens -= 1,
+            Kind::Appends(cost) => {
+                self.out.appends -= 1;
+                self.pace.observe(cost, took, failure.is_none());
+            }
+            Kind::Read => self.out.reads -= 1,
+            Kind::Look => self.out.looks -= 1,
+        }
+        self.health.observe(failure);
+        answers
+    }
+}
+
+impl Drop for LogWorker {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    fn observe(&mut self, failure: Option<&LogError>) {
+        match failure {
+            Some(error) if !self.warned && self.last.is_none_or(|last| last.elapsed() >= WARN_EVERY) => {
+                (self.warned, self.last) = (true, Some(Instant::now()));
+                tracing::warn!(code = error.code(), remedy = error.remedy(), "{error}");
+            }
+            None if self.warned => {
+                self.warned = false;
+                tracing::info!("the log confirms again");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn begin(calls: &mut JoinSet<Ended>, log: &Arc<dyn Log>, kind: Kind, call: Call) {
+    let (log, begun) = (Arc::clone(log), Instant::now());
+    calls.spawn(async move {
+        let answers = call.run(&*log).await;
+        Ended { kind, took: begun.elapsed(), answers }
+    });
+}
+
+/// Hands answers over in batches, so that others come to the node's lock between them.
+async fn tell(events: &dyn LogEvents, answers: Vec<LogAnswer>) {
+    let (mut batch, mut size) = (Vec::new(), 0);
+    for answer in answers {
+        let more = weight(&answer);
+        if size + more > BATCH_MAX && !batch.is_empty() {
+            events.answered(std::mem::take(&mut batch));
+            size = 0;
+            yield_now().await;
+        }
+        size += more;
+        batch.push(answer);
+    }
+    if !batch.is_empty() {
+        events.answered(batch);
+    }
+}
+
+fn weight(answer: &LogAnswer) -> usize {
+    match answer {
+        LogAnswer::Opened { .. } | LogAnswer::Appended { result: Err(_), .. } => 1,
+        LogAnswer::Appended { result: Ok(batch), .. } => batch.results.len(),
+        LogAnswer::Read { result: Ok(Read::Page(page)), .. } => page.entries.len(),
+        LogAnswer::Read { .. } => 1,
+        LogAnswer::Looked { results, .. } => results.len(),
+    }
+}
+
+/// Why the log did not confirm, if it did not.
+fn failure(answer: &LogAnswer) -> Option<&LogError> {
+    let error = match answer {
+        LogAnswer::Opened { result, .. } => result.as_ref().err(),
+        LogAnswer::Appended { result, .. } => result.as_ref().err(),
+        LogAnswer::Read { result, .. } => result.as_ref().err(),
+        LogAnswer::Looked { results, .. } => results.iter().find_map(|(_, result)| result.as_ref().err()),
+    };
+    error.filter(|error| matches!(error, LogError::Unavailable(_)))
+}
