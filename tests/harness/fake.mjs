@@ -5,13 +5,16 @@
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { WebSocketServer } from 'ws';
-import { makeJwt } from './jwt.mjs';
+import { claimsOf, makeJwt } from './jwt.mjs';
 import { BalancedRing, userSlot } from './ring.mjs';
 
 /** @typedef {'none' | 'lose' | 'duplicate' | 'misdeliver' | 'reorder' | 'alter' | 'wrong home'} Fault */
 
-/** @param {number} count of nodes @param {Fault} [fault] */
-export async function startFake(count, fault = 'none') {
+/**
+ * @param {number} count of nodes @param {Fault} [fault]
+ * @param {(socket: import('ws').WebSocket, claims: Record<string, any>) => void} [serveOtherwise] instead of the toy protocol here
+ */
+export async function startFake(count, fault = 'none', serveOtherwise) {
   const key = Uint8Array.from(randomBytes(16));
   const ring = new BalancedRing(key);
   /** @type {Map<string, Set<import('ws').WebSocket>>} user -> sockets, on whichever node */
@@ -21,7 +24,12 @@ export async function startFake(count, fault = 'none') {
     ring.join(`n${i}`);
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'ringdial.v1' });
     await new Promise((resolve) => server.once('listening', resolve));
-    server.on('connection', (socket, request) => serve(socket, JSON.parse(Buffer.from(ticketOf(request).split('.')[1], 'base64url').toString()).sub));
+    server.on('connection', (socket, request) => {
+      const claims = claimsOf(ticketOf(request));
+      socket.on('error', () => {});
+      if (serveOtherwise) serveOtherwise(socket, claims);
+      else serve(socket, claims.sub);
+    });
     const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
     nodes.push({ id: `n${i}`, url: `ws://127.0.0.1:${port}/ws`, server });
   }
@@ -30,7 +38,6 @@ export async function startFake(count, fault = 'none') {
   /** @param {import('ws').WebSocket} socket @param {string} user */
   function serve(socket, user) {
     users.set(user, (users.get(user) ?? new Set()).add(socket));
-    socket.on('error', () => {});
     socket.on('close', () => users.get(user)?.delete(socket));
     socket.on('message', (data) => {
       const frame = JSON.parse(data.toString());
@@ -62,10 +69,10 @@ export async function startFake(count, fault = 'none') {
   const lookup = http.createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://fake');
     const id = searchParams.get('id') ?? '';
-    const runs = [...ring.holders].map((holder) => [holder, 1]);
+    const runs = () => [...ring.holders].map((holder) => [holder, 1]);
     const answer = pathname === '/ring'
-      ? { version: 1, signature: ring.signature, ring_key: Buffer.from(key).toString('hex'), nodes: nodes.map(({ id, url }, index) => ({ id, url, index })), holders: runs }
-      : grant(id, homeOf(id));
+      ? { version: 1, signature: ring.signature, ring_key: Buffer.from(key).toString('hex'), nodes: nodes.map(({ id, url }, index) => ({ id, url, index })), holders: runs() }
+      : grant(id, homeOf(id), claimsOf(String(request.headers.authorization)));
     response.end(JSON.stringify(answer));
   });
   await new Promise((resolve) => lookup.listen(0, '127.0.0.1', () => resolve(undefined)));
@@ -77,9 +84,9 @@ export async function startFake(count, fault = 'none') {
   return { url: `http://127.0.0.1:${port}`, nodes: nodes.map(({ id, url }) => ({ id, url })), stop };
 }
 
-/** @param {string} id @param {{ id: string, url: string }} node */
-function grant(id, node) {
-  const ticket = makeJwt({ sub: id }, 'fake');
+/** @param {string} id @param {{ id: string, url: string }} node @param {Record<string, unknown>} claims */
+function grant(id, node, claims) {
+  const ticket = makeJwt({ ...claims, sub: id }, 'fake');
   return { id, node: node.id, url: node.url, ticket, protocols: ['ringdial.v1', `ticket.${ticket}`] };
 }
 

@@ -6,11 +6,14 @@ import { until } from './until.mjs';
 /** @typedef {{ op: string, [field: string]: any }} Frame */
 /**
  * @typedef {object} OpenOptions
- * @property {object | false} [hello] fields of the first frame; false: it is not sent
+ * @property {object | false | (() => object)} [hello] fields of the first frame, or what tells them when it is sent; false: it is not sent
  * @property {'protocol' | 'header' | 'query'} [ticketBy] how the ticket travels
  * @property {boolean} [answerPings] false: a client that has fallen silent
  * @property {string} [ca] PEM of a private CA
  * @property {(frame: Frame, session: Session) => void} [onMessage] told of every `message`
+ * @property {(frame: Frame) => void} [onFrame] told of every frame, as it comes
+ * @property {(code: number) => void} [onClosed]
+ * @property {boolean} [keep] false: nothing but errors is kept, for sessions that get very much
  */
 
 /** The node answered with `error`: its code and whether to try again. */
@@ -61,11 +64,14 @@ export class Session {
     const headers = ticketBy === 'header' ? { authorization: `Bearer ${grant.ticket}` } : {};
     const protocols = ticketBy === 'protocol' ? grant.protocols : ['ringdial.v1'];
     this.socket = new WebSocket(url, protocols, { ca, headers, perMessageDeflate: false, handshakeTimeout: 10_000 });
-    this.socket.on('open', () => hello && this.sendFrame({ op: 'hello', ...hello }));
+    this.socket.on('open', () => hello && this.sendFrame({ op: 'hello', ...(typeof hello === 'function' ? hello() : hello) }));
     this.socket.on('message', (data, isBinary) => this.#onFrame(isBinary ? { op: 'BINARY' } : JSON.parse(data.toString())));
     // An 'error' is always followed by 'close', which is what sessions are judged by; it is kept for the report.
     this.socket.on('error', (error) => (this.failure = error));
-    this.socket.on('close', (code, reason) => this.#onClose(code, reason.toString() || (this.failure?.message ?? '')));
+    this.socket.on('close', (code, reason) => {
+      this.#onClose(code, reason.toString() || (this.failure?.message ?? ''));
+      options.onClosed?.(code);
+    });
   }
 
   /** A session that has its welcome. @param {Grant} grant @param {OpenOptions} [options] */
@@ -76,19 +82,29 @@ export class Session {
   }
 
   /**
-   * Sends a message and waits for its answer.
-   * @param {object} to `{ user }` or `{ users }`
+   * Sends an ephemeral message and waits for its answer.
+   * @param {object} to `{ user }`, `{ users }`, ...
    * @param {unknown} data
    * @param {object} [fields] more fields of the frame
    * @returns {Promise<Frame>} the ack; an `error` answer rejects with RefusedError
    */
   send(to, data, fields = {}) {
+    return this.request({ op: 'send', to, data, ephemeral: true, ...fields });
+  }
+
+  /** Sends a message that the log is to hold. @param {object} to @param {unknown} data @param {object} [fields] `key` */
+  store(to, data, fields = {}) {
+    return this.request({ op: 'send', to, data, ...fields });
+  }
+
+  /** A frame with a `ref`, and its answer. @param {Frame} frame @returns {Promise<Frame>} as for `send` */
+  request(frame) {
     const ref = `r${++this.#lastRef}`;
     const answer = new Promise((resolve, reject) => this.#waiting.set(ref, { resolve, reject }));
     // Somebody may stop waiting (a deadline elsewhere) before the socket closes; that is no unhandled rejection.
     answer.catch(() => {});
     if (this.closed) this.#onClose(this.closed.code, this.closed.reason);
-    else this.sendFrame({ op: 'send', ref, to, data, ephemeral: true, ...fields });
+    else this.sendFrame({ ref, ...frame });
     return answer;
   }
 
@@ -133,9 +149,11 @@ export class Session {
 
   /** @param {Frame} frame */
   #onFrame(frame) {
-    this.frames.push(frame);
+    this.options.onFrame?.(frame);
+    const keep = this.options.keep !== false;
+    if (keep) this.frames.push(frame);
     if (frame.op === 'message') {
-      this.inbox.push(frame);
+      if (keep) this.inbox.push(frame);
       this.options.onMessage?.(frame, this);
     } else if (frame.op === 'ping') {
       if (this.options.answerPings !== false) this.sendFrame({ op: 'pong' });

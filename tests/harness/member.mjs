@@ -1,0 +1,299 @@
+/**
+ * A client that keeps the protocol's promises on its side: it resumes where it stands, repeats what was not answered with
+ * the same keys and in order, tries again after temporary errors, and comes back whenever its connection is gone.
+ */
+import { Session } from './session.mjs';
+import { delay } from './until.mjs';
+
+/** @typedef {import('./topic-checker.mjs').TopicChecker} TopicChecker */
+/** @typedef {import('./topic-checker.mjs').Audience} Audience */
+/** @typedef {import('./receiver.mjs').Line} Line */
+/** @typedef {{ session: Session, line?: Line, welcome?: any, ours: boolean }} Connection `ours`: we ended it */
+/** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry */
+/** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number }} MemberOptions */
+
+const RETRY_MS = 100;
+const OPEN_MS = 15_000;
+
+export class Member {
+  /** @type {Connection | undefined} where it sends */
+  #here;
+  /** @type {Map<number, Entry>} in the order in which they were sent first */
+  #unanswered = new Map();
+  /** @type {Map<string, { topic: string, since?: object, resolve: (ack: any) => void, reject: (error: Error) => void }>} */
+  #requests = new Map();
+  #ended = false;
+  #refs = 0;
+  reconnects = 0;
+  retries = 0;
+  /** @type {number[]} the codes with which nodes, or the world, ended its connections */
+  closes = [];
+
+  /** @param {import('./cluster.mjs').Cluster} ring @param {TopicChecker} checker @param {string} user @param {MemberOptions} [options] */
+  constructor(ring, checker, user, { name = user, claims = {}, groups = [], random = Math.random, within_ms = 30_000 } = {}) {
+    this.ring = ring;
+    this.checker = checker;
+    this.user = user;
+    this.name = name;
+    this.claims = claims;
+    this.random = random;
+    this.within_ms = within_ms;
+    /** groups it wants to be in, beside those of its claims */
+    this.groups = new Set(groups);
+    this.receiver = checker.receiver(name, user, claims);
+  }
+
+  /** Connects. @returns {Promise<this>} when it is welcome */
+  async begin() {
+    await this.#open();
+    return this;
+  }
+
+  get here() {
+    return this.#here !== undefined && this.#here.session.closed === undefined;
+  }
+
+  get node() {
+    return this.#here?.session.node;
+  }
+
+  get session() {
+    return this.#here?.session;
+  }
+
+  get unanswered() {
+    return this.#unanswered.size;
+  }
+
+  /** Whether nothing is asked that has no answer. */
+  get idle() {
+    return this.#requests.size === 0;
+  }
+
+  /**
+   * Sends a message. Durable: until it is acknowledged, over however many connections. Ephemeral: once.
+   * @param {Audience} to @returns {Promise<any>} the ack; undefined for an ephemeral one of which nothing is known
+   */
+  send(to, { ephemeral = false, text = '' } = {}) {
+    const data = this.checker.message(this.user, to, { ephemeral, text, sender: this.name });
+    const key = ephemeral ? {} : { key: `${this.name}/${data.n}` };
+    const frame = JSON.stringify({ op: 'send', ref: data.n, to, data, ...key, ...(ephemeral ? { ephemeral } : {}) });
+    return new Promise((resolve, reject) => {
+      const entry = { number: data.n, text: frame, ephemeral, tries: 0, resolve, reject };
+      if (ephemeral && !this.here) return resolve(undefined);
+      this.#unanswered.set(data.n, entry);
+      this.#transmit(entry);
+    });
+  }
+
+  /** @param {string} group @param {object} [since] @returns {Promise<any>} the ack; undefined if the connection ended before */
+  join(group, since) {
+    this.groups.add(group);
+    return this.#request({ op: 'join', group, since }, `g:${group}`, since);
+  }
+
+  /** @param {string} group */
+  leave(group) {
+    this.groups.delete(group);
+    return this.#request({ op: 'leave', group }, `g:${group}`);
+  }
+
+  /** Its connection ends, by force or in good manners; it is back after a while. @param {{ away_ms?: number, rough?: boolean }} [options] */
+  async drop({ away_ms = 0, rough = true } = {}) {
+    const connection = this.#here;
+    if (!connection) return;
+    this.#part(connection);
+    if (rough) connection.session.socket.terminate();
+    else connection.session.socket.close(1000);
+    await delay(away_ms);
+    if (!this.#ended) await this.#open();
+  }
+
+  /** A second connection takes over from the first, which is let go only then. */
+  async move() {
+    const old = this.#here;
+    if (!old) return;
+    await this.#open(old);
+    old.session.sendFrame({ op: 'detach' });
+  }
+
+  /** Leaves for good. What was not answered by then is given up. */
+  async end() {
+    this.#ended = true;
+    this.receiver.retired = true;
+    const connection = this.#here;
+    if (connection) this.#part(connection);
+    for (const entry of this.#unanswered.values()) entry.resolve(undefined);
+    this.#unanswered.clear();
+    if (connection && !connection.session.closed) await connection.session.close();
+  }
+
+  /** @param {Connection} [replaced] stays open meanwhile */
+  async #open(replaced) {
+    const deadline = Date.now() + this.within_ms;
+    /** @type {string[]} */
+    const avoid = [];
+    for (;;) {
+      try {
+        const connection = await this.#attempt(avoid, replaced);
+        this.reconnects += this.receiver.lines.length > 1 ? 1 : 0;
+        return this.#arrived(connection, replaced);
+      } catch (error) {
+        if (this.#ended) return;
+        if (Date.now() > deadline) throw new Error(`${this.name} does not get back: ${error.message}`);
+        if (error.code === 1006) avoid.push(error.node);
+      }
+      await delay(RETRY_MS * (1 + this.random()));
+    }
+  }
+
+  /** @param {string[]} avoid @param {Connection} [replaced] @returns {Promise<Connection>} when it is welcome */
+  async #attempt(avoid, replaced) {
+    const by = Math.floor(this.random() * this.ring.lookups.length);
+    const grant = await this.ring.lookup(this.user, { by, avoid, claims: this.claims });
+    return new Promise((resolve, reject) => {
+      /** @type {Connection} */
+      const connection = { session: /** @type {any} */ (undefined), ours: false };
+      const late = setTimeout(() => connection.session.socket.terminate(), OPEN_MS);
+      const hello = () => {
+        const line = (connection.line = this.receiver.line());
+        const groups = [...this.groups].filter((group) => !line.asked[`g:${group}`]);
+        return { resume: line.asked, groups, replaces: replaced?.welcome?.session };
+      };
+      const onFrame = (/** @type {any} */ frame) => {
+        if (connection.ours) return;
+        if (frame.op === 'welcome') {
+          connection.welcome = frame;
+          connection.line?.welcome(frame);
+          clearTimeout(late);
+          resolve(connection);
+        } else this.#onFrame(connection, frame);
+      };
+      const onClosed = (/** @type {number} */ code) => {
+        clearTimeout(late);
+        connection.line?.close();
+        this.#giveUpEphemeral(connection);
+        if (connection.welcome) this.#lost(connection, code);
+        else reject(Object.assign(new Error(`closed with ${code} before welcome: ${JSON.stringify(connection.session.errors)}`), { code, node: grant.node }));
+      };
+      connection.session = new Session(grant, { ca: this.ring.ca, keep: false, hello, onFrame, onClosed });
+      this.ring.sessions.push(connection.session);
+    });
+  }
+
+  /** @param {Connection} connection @param {Connection} [replaced] */
+  #arrived(connection, replaced) {
+    if (connection.session.closed) return this.#lost(connection, connection.session.closed.code);
+    if (this.#ended) return void connection.session.socket.terminate();
+    this.#here = connection;
+    // Joins that were not answered are in `hello.groups` by now.
+    if (!replaced) this.#forgetRequests();
+    for (const entry of this.#unanswered.values()) this.#transmit(entry);
+  }
+
+  /** We end a connection: from now on nothing that it says counts. @param {Connection} connection */
+  #part(connection) {
+    connection.ours = true;
+    connection.line?.close();
+    this.#disconnected(connection);
+  }
+
+  /** @param {Connection} connection @param {number} code */
+  #lost(connection, code) {
+    if (connection.ours || this.#here !== connection) return;
+    this.closes.push(code);
+    this.#disconnected(connection);
+    if (!this.#ended) this.#open().catch((error) => this.checker.wrong('lost', this.name, error.message));
+  }
+
+  /** @param {Connection} connection */
+  #disconnected(connection) {
+    if (this.#here === connection) this.#here = undefined;
+    this.#giveUpEphemeral(connection);
+    this.#forgetRequests();
+  }
+
+  /** Nobody knows what became of those that had no answer. @param {Connection} connection */
+  #giveUpEphemeral(connection) {
+    for (const entry of this.#unanswered.values()) {
+      if (!entry.ephemeral || entry.on !== connection) continue;
+      this.#unanswered.delete(entry.number);
+      entry.resolve(undefined);
+    }
+  }
+
+  #forgetRequests() {
+    for (const { topic, resolve } of this.#requests.values()) {
+      if (!this.groups.has(topic.slice(2))) this.receiver.end(topic);
+      resolve(undefined);
+    }
+    this.#requests.clear();
+  }
+
+  /** @param {Entry} entry */
+  #transmit(entry) {
+    const connection = this.#here;
+    if (!connection || connection.session.closed || entry.on === connection || (entry.ephemeral && entry.on)) return;
+    if (entry.tries++ > 0) this.retries++;
+    entry.on = connection;
+    connection.session.sendRaw(entry.text);
+  }
+
+  /** @param {object} frame @param {string} topic @param {object} [since] */
+  #request(frame, topic, since) {
+    return new Promise((resolve, reject) => {
+      if (!this.here) return resolve(undefined);
+      const ref = `q${++this.#refs}`;
+      this.#requests.set(ref, { topic, since, resolve, reject });
+      this.session?.sendFrame({ ref, ...frame, op: /** @type {any} */ (frame).op });
+    });
+  }
+
+  /** @param {Connection} connection @param {any} frame */
+  #onFrame(connection, frame) {
+    const line = /** @type {Line} */ (connection.line);
+    if (frame.op === 'message') line.message(frame);
+    else if (frame.op === 'gap') line.gap(frame);
+    else if (frame.op === 'recovered') line.recovered(frame);
+    else if ((frame.op === 'ack' || frame.op === 'error') && frame.ref !== undefined) this.#answered(connection, frame);
+    else if (frame.op === 'moved') this.moved?.(frame);
+  }
+
+  /** @param {Connection} connection @param {any} frame */
+  #answered(connection, frame) {
+    const request = this.#requests.get(frame.ref);
+    if (request) return this.#requestAnswered(connection, request, frame);
+    if (typeof frame.ref !== 'number') return;
+    const entry = this.#unanswered.get(frame.ref);
+    if (frame.op === 'ack') this.checker.acknowledged(frame.ref, frame);
+    // In a move the same send has an answer on each connection.
+    if (!entry) return;
+    if (frame.op === 'error' && frame.temporary && !entry.ephemeral) return this.#later(entry, connection, frame.retry_after_ms);
+    this.#unanswered.delete(entry.number);
+    if (frame.op === 'ack') return entry.resolve(frame);
+    if (!frame.temporary) this.checker.refused(entry.number);
+    entry.reject(Object.assign(new Error(`${frame.code}: ${frame.message}`), { code: frame.code }));
+  }
+
+  /** @param {Entry} entry @param {Connection} connection where it was refused */
+  #later(entry, connection, retry_after_ms = RETRY_MS) {
+    if (entry.on !== connection) return;
+    setTimeout(() => {
+      // A new connection has repeated it already.
+      if (entry.on !== connection || !this.#unanswered.has(entry.number)) return;
+      entry.on = undefined;
+      this.checker.sentAgain(entry.number);
+      this.#transmit(entry);
+    }, retry_after_ms + this.random() * RETRY_MS);
+  }
+
+  /** @param {Connection} connection @param {any} request @param {any} frame */
+  #requestAnswered(connection, { topic, since, resolve, reject }, frame) {
+    this.#requests.delete(frame.ref);
+    if (frame.op === 'error' && !connection.line?.positions.has(topic)) this.groups.delete(topic.slice(2));
+    if (frame.op === 'error') return reject(Object.assign(new Error(`${frame.code}: ${frame.message}`), { code: frame.code }));
+    if (frame.recovered !== undefined) connection.line?.begin(topic, frame, since);
+    else connection.line?.left(topic, frame);
+    resolve(frame);
+  }
+}
