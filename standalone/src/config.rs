@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use cluster::log::Retentions;
 use cluster::tokens::random_id;
 use edge::config::shared::{self, Operations, Public, SecretTexts};
 use edge::config::{Command, Flag, Group, Hidden, Settings};
 use lookup_service::Callers;
 use lookup_service::config::{ANSWERS as ANSWERS_OF_LOOKUPS, Answers, CALLERS, LISTEN, answers, callers};
-use ws_node::{LIMITS, SessionLimits, session_limits};
+use ws_node::{LIMITS, RETENTION, SessionLimits, retentions, session_limits};
 
 /// How many nodes one process may hold.
 const NODES: RangeInclusive<u64> = 1..=16;
@@ -49,6 +50,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Callers", flags: &CALLERS },
         Group { title: "Answers", flags: &ANSWERS },
         Group { title: "Public ports", flags: &shared::PUBLIC },
+        Group { title: "Messages", flags: &[RETENTION] },
         Group { title: "Limits", flags: &LIMITS },
         Group { title: "Secrets (without one, a random one is made)", flags: &shared::SECRETS },
         Group { title: "Operation", flags: &OPERATIONS },
@@ -72,6 +74,8 @@ pub struct Config {
     pub answers: Answers,
     /// Whether no origins were named: only pages from here may look up then.
     pub own_origins: bool,
+    /// How much topics keep.
+    pub retentions: Retentions,
     /// What sessions may do.
     pub limits: SessionLimits,
     /// The cluster's secrets; there is a current one.
@@ -93,6 +97,7 @@ pub fn read(settings: &mut Settings) -> Config {
         callers: callers(settings, true),
         answers: answers(settings),
         own_origins: !settings.is_given("cors-origin"),
+        retentions: retentions(settings),
         limits: session_limits(settings),
         secrets,
         random_secret,

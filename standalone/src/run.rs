@@ -240,6 +240,7 @@ fn node_config(id: &str, config: &Config) -> NodeConfig {
         peering: Peering { listen: LOOPBACK, address: None, tls: None, ca: None },
         store_wait: config.lease,
         secrets: config.secrets.clone(),
+        retentions: config.retentions.clone(),
         limits: config.limits,
     }
 }

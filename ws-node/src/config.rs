@@ -1,13 +1,17 @@
 //! What a node can be told.
 
+mod retention;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cluster::limits;
+use cluster::log::Retentions;
 use edge::config::shared::{self, Operations, Peering, Public, SecretTexts, Store};
 use edge::config::{Command, Flag, Group, Settings};
 
+pub use self::retention::{RETENTION, retentions};
 use crate::core::Rebalance;
 
 /// What `--message-bytes` may be. Beyond it a message to many users, and a frame on its way to another node, would not
@@ -25,6 +29,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Links between nodes", flags: &shared::PEERING },
         Group { title: "Store", flags: &shared::STORE },
         Group { title: "Secrets", flags: &shared::SECRETS },
+        Group { title: "Messages", flags: &[RETENTION] },
         Group { title: "Limits", flags: &LIMITS },
         Group { title: "Operation", flags: &shared::OPERATIONS },
     ],
@@ -86,6 +91,8 @@ pub struct NodeConfig {
     pub store_wait: Duration,
     /// The cluster's secrets.
     pub secrets: SecretTexts,
+    /// How much topics keep.
+    pub retentions: Retentions,
     /// What sessions may do.
     pub limits: SessionLimits,
 }
@@ -137,6 +144,7 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
         peering: shared::peering(settings),
         store_wait: store.redis_wait,
         secrets: shared::secrets(settings, true),
+        retentions: retentions(settings),
         limits: session_limits(settings),
     };
     (config, Surroundings { operations, store })

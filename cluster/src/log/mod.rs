@@ -8,6 +8,7 @@
 mod contract;
 mod error;
 pub(crate) mod page;
+mod retentions;
 pub(crate) mod rules;
 mod types;
 
@@ -17,4 +18,5 @@ pub use self::contract::{
     TOPICS_PER_CALL_MAX,
 };
 pub use self::error::LogError;
+pub use self::retentions::{RetentionRule, Retentions};
 pub use self::types::{Epoch, Fence, LogConfig, Position, Retention, Topic};

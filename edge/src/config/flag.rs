@@ -33,6 +33,8 @@ pub struct Flag {
     pub help: &'static str,
     /// Whether the value must never be shown.
     pub secret: bool,
+    /// Whether it may be given several times. Its values count together, separated by `;` as in its variable.
+    pub repeated: bool,
 }
 
 /// The prefix of every environment twin. A variable with it that no flag claims is a mistake.
@@ -57,12 +59,12 @@ impl Command {
 impl Flag {
     /// A flag with a value and without a default.
     pub const fn value(name: &'static str, value_name: &'static str, help: &'static str) -> Self {
-        Self { name, value_name: Some(value_name), default: None, help, secret: false }
+        Self { name, value_name: Some(value_name), default: None, help, secret: false, repeated: false }
     }
 
     /// A flag that is on or off; off by default.
     pub const fn switch(name: &'static str, help: &'static str) -> Self {
-        Self { name, value_name: None, default: None, help, secret: false }
+        Self { name, value_name: None, default: None, help, secret: false, repeated: false }
     }
 
     /// The same with a default.
@@ -76,6 +78,13 @@ impl Flag {
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// The same for a flag that may be given several times.
+    #[must_use]
+    pub const fn repeated(mut self) -> Self {
+        self.repeated = true;
         self
     }
 

@@ -23,7 +23,7 @@ mod mistake;
 mod parse;
 mod settings;
 pub mod shared;
-mod value;
+pub mod value;
 
 pub use flag::{Command, Flag, Group};
 pub use hidden::Hidden;

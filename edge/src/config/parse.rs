@@ -84,7 +84,11 @@ impl Said {
             }
         };
         let Some(text) = text else { return self.mistakes.push(not_utf8(place)) };
-        if self.given.contains_key(flag.name) {
+        if let Some(given) = self.given.get_mut(flag.name) {
+            if flag.repeated {
+                given.text = [&given.text, ";", &text].concat();
+                return;
+            }
             let remedy = "give it once; lists are separated by commas";
             return self.mistakes.push(Mistake::new(place, "given twice", remedy));
         }

@@ -89,6 +89,15 @@ impl Settings {
         self.optional(name, |text| Ok(value::list(text))).unwrap_or_default()
     }
 
+    /// Each value of a flag that may be given several times; those that are right, if some are wrong.
+    pub fn each<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let Some(Given { place, text, .. }) = self.raw(name) else { return Vec::new() };
+        let items = text.split(';').map(str::trim).filter(|item| !item.is_empty());
+        items
+            .filter_map(|item| parse(item).map_err(|fault| self.wrong(name, &place, item, &fault)).ok())
+            .collect()
+    }
+
     /// A path. Whether there is such a file is for its reader to find out.
     pub fn path_opt(&mut self, name: &str) -> Option<PathBuf> {
         self.optional(name, |text| Ok(PathBuf::from(text)))
@@ -143,13 +152,17 @@ impl Settings {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(fault) => {
-                let hidden = self.command.flag(name).is_none_or(|flag| flag.secret);
-                let what = if hidden { "the value".into() } else { format!("{text:?}") };
-                let (fault, remedy) = fault.split_once("; ").unwrap_or((&fault, "see --help"));
-                self.said.mistakes.push(Mistake::new(place, format!("{what} {fault}"), remedy));
+                self.wrong(name, &place, &text, &fault);
                 None
             }
         }
+    }
+
+    fn wrong(&mut self, name: &str, place: &str, text: &str, fault: &str) {
+        let hidden = self.command.flag(name).is_none_or(|flag| flag.secret);
+        let what = if hidden { "the value".into() } else { format!("{text:?}") };
+        let (fault, remedy) = fault.split_once("; ").unwrap_or((fault, "see --help"));
+        self.said.mistakes.push(Mistake::new(place, format!("{what} {fault}"), remedy));
     }
 
     /// Whether the flag or its variable is given; a default does not count.

@@ -14,18 +14,22 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-pub(super) fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
+/// A whole number within `range`; underscores may divide its digits.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn number(text: &str, range: &RangeInclusive<u64>) -> Result<u64, String> {
     let allowed = format!("write one from {} to {}", range.start(), range.end());
     let number: u64 =
         text.replace('_', "").parse().map_err(|_| format!("is not a whole number; {allowed}"))?;
     if range.contains(&number) { Ok(number) } else { Err(format!("is out of range; {allowed}")) }
 }
 
-pub(super) fn duration(
-    text: &str,
-    millis: bool,
-    range: &RangeInclusive<Duration>,
-) -> Result<Duration, String> {
+/// A time within `range`: digits and a unit. Without one: milliseconds if `millis`, else seconds.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn duration(text: &str, millis: bool, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
     let allowed = format!("write a time from {} to {}", show(*range.start()), show(*range.end()));
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
