@@ -11,6 +11,8 @@ mod homes;
 mod interest;
 pub mod log_port;
 mod moves;
+#[allow(dead_code, unused_imports, reason = "the core takes it up with groups")]
+mod presence;
 pub(crate) mod rate;
 mod send;
 mod session;
