@@ -3,6 +3,7 @@
 //! Decisions are pure functions of values; the only socket this crate opens is Redis's.
 
 pub mod grant;
+pub mod homes;
 pub mod limits;
 pub mod log;
 pub mod membership;

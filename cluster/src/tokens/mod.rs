@@ -7,6 +7,7 @@
 mod app;
 mod codec;
 mod peer;
+mod permissions;
 mod ticket;
 
 pub use app::{AppIdentity, AppTokenError, AppTokens, SCOPE_ACT_FOR_OTHERS, SCOPE_ADMIN};

@@ -109,7 +109,7 @@ pub enum Question<'a> {
     /// Which of these users are online? All are at home here.
     #[serde(borrow)]
     Online(Vec<&'a str>),
-    /// Who is in this group?
+    /// Who is in the group of this name?
     Presence(&'a str),
     /// How many sessions has this user?
     User(&'a str),

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use cluster::homes::{CALL_WAIT_MS, Outgoing};
 use cluster::wire::peer::{Audience, FromHome, Interest, Publish, ToHome, decode, encode};
 
-use super::deliver::Origin;
+use super::requests::Waiter;
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionSink};
 
@@ -41,14 +42,16 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// A frame on such a link.
     pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
-        let answer = match decode::<ToHome<'_>>(frame) {
-            Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics),
+        match decode::<ToHome<'_>>(frame) {
+            Some(ToHome::Interest { call, topics }) => {
+                let answer = self.take_interest(link, call, &topics);
+                self.answer_asker(link, &answer);
+            }
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
-            Some(ToHome::Again) => return self.askers.set_refusing(link, false),
+            Some(ToHome::Again) => self.askers.set_refusing(link, false),
             // A process of a later version: its frame is ignored as unknown ops are.
-            Some(ToHome::Members(_) | ToHome::Ask { .. }) | None => return,
-        };
-        self.askers.send(link, &answer, &mut self.counts.dropped_link_full);
+            Some(ToHome::Members(_) | ToHome::Ask { .. }) | None => {}
+        }
     }
 
     fn take_interest<'a>(&mut self, link: u64, call: u64, topics: &[Interest<'_>]) -> FromHome<'a> {
@@ -77,18 +80,41 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
     }
 
-    fn take_publish<'a>(&mut self, link: u64, publish: &Publish<'_>, now: Now) -> FromHome<'a> {
-        let call = publish.call;
+    fn take_publish(&mut self, link: u64, publish: &Publish<'_>, now: Now) {
+        let (call, message) = (publish.call, Outgoing::of(publish));
+        let topics = match &publish.to {
+            Audience::Topics(topics) => topics,
+            Audience::Everyone { matching } => {
+                // For this node whatever the ring says, so it is taken also while messages to topics are refused: those
+                // to everyone are in order among themselves.
+                let online = self.pass_to_everyone(&message, *matching, now);
+                let answer = FromHome::Published { call, online, position: None, failed: Vec::new() };
+                return self.answer_asker(link, &answer);
+            }
+        };
         let refusing = self.askers.get(link).is_none_or(|asker| asker.refusing);
-        let Audience::Topics(topics) = &publish.to else { return FromHome::NotHome { call, version: 0 } };
         if refusing || !topics.iter().all(|name| self.is_home(name)) {
-            self.askers.set_refusing(link, true);
-            return FromHome::NotHome { call, version: self.ring.version().as_u64() };
+            return self.refuse_publish(link, call);
         }
-        let origin = Origin { node: publish.node, generation: publish.generation, counter: publish.counter };
-        let online =
-            topics.iter().map(|name| self.pass_on(name, origin, publish.from, publish.data, now)).sum();
-        FromHome::Published { call, online, position: None, failed: Vec::new() }
+        let names = if topics.len() > 1 { &topics[..] } else { &[] };
+        let waiter = Waiter::Peer { link, call, topics: names.iter().map(|name| Box::from(*name)).collect() };
+        let request = self.requests.open(waiter, topics.len(), now.tick_ms + CALL_WAIT_MS);
+        for topic in topics {
+            self.take_message(request, topic, &message, now);
+        }
+        self.finish_empty(request, topics.len());
+    }
+
+    /// Takes nothing more on this link until its process begins again.
+    pub(super) fn refuse_publish(&mut self, link: u64, call: u64) {
+        self.askers.set_refusing(link, true);
+        let version = self.ring.version().as_u64();
+        self.answer_asker(link, &FromHome::NotHome { call, version });
+    }
+
+    /// Answers a process that uses this node as a home, if its link is still there.
+    pub(super) fn answer_asker(&mut self, link: u64, answer: &FromHome<'_>) {
+        self.askers.send(link, answer, &mut self.counts.dropped_link_full);
     }
 }
 
@@ -112,7 +138,9 @@ impl<L: LinkSink> Askers<L> {
     }
 
     fn send(&self, link: u64, frame: &FromHome<'_>, dropped: &mut u64) {
-        if !self.0.get(&link).is_some_and(|asker| asker.sink.send(encode(frame))) {
+        if let Some(asker) = self.0.get(&link)
+            && !asker.sink.send(encode(frame))
+        {
             *dropped += 1;
         }
     }

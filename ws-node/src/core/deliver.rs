@@ -1,19 +1,12 @@
 //! The last steps of a message: a home passes it on, a node puts it into its sessions' queues. Encoded once.
 
 use bytes::Bytes;
+use cluster::homes::Origin;
 use cluster::wire::node::{Message, MessageId, Name};
 use cluster::wire::peer::{Deliver, FromHome, MessageName, encode};
 
 use super::{Core, LinkSink, Now, SessionSink};
 use crate::frames;
-
-/// Where a message entered the cluster, and its number there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin<'a> {
-    pub(super) node: &'a str,
-    pub(super) generation: u64,
-    pub(super) counter: u64,
-}
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Passes a message on as its home; answers how many sessions are interested.

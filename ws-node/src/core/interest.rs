@@ -67,7 +67,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.topics.retain_interesting();
         arriving.iter().for_each(|name| self.welcome_waiting(name, now));
         concerned.iter().for_each(|node| self.tell(node));
-        self.homes.retain_members(|node| ring.member(node).is_some());
     }
 
     /// Tells a home how many sessions here follow the topics that it is still to be told of: none, if their home is

@@ -6,6 +6,7 @@
 //! on every wire.
 
 mod askers;
+mod broadcast;
 mod deliver;
 mod homes;
 mod interest;
@@ -14,8 +15,10 @@ mod moves;
 #[allow(dead_code, unused_imports, reason = "the core takes it up with groups")]
 mod presence;
 pub(crate) mod rate;
+mod requests;
 mod send;
 mod session;
+mod take;
 mod topics;
 mod used;
 
@@ -27,17 +30,19 @@ use cluster::ring::{Ring, Slot};
 use cluster::tokens::{PeerName, Tickets};
 use cluster::wire::codes::CloseCode;
 use cluster::wire::node::Limits;
+use cluster::wire::topic::EVERYONE;
 
 use self::askers::Askers;
 use self::homes::Homes;
 use self::moves::Moves;
-use self::send::Requests;
+use self::requests::Requests;
 use self::session::Sessions;
-use self::topics::Topics;
+use self::topics::{Topic, Topics};
 use self::used::UsedTickets;
 
 pub use self::moves::Rebalance;
 pub use self::session::SessionKey;
+pub use cluster::homes::LinkSink;
 
 /// How often [`Core::tick`] is to be called, milliseconds.
 pub const TICK_MS: u64 = 100;
@@ -48,12 +53,6 @@ pub trait SessionSink: Send {
     fn push(&self, frame: Bytes);
     /// Lets what is queued go out, then closes.
     fn close(&self, code: CloseCode);
-}
-
-/// Where a link's frames go: a bounded queue that never waits.
-pub trait LinkSink: Send {
-    /// Queues a frame; false if it could not.
-    fn send(&self, frame: Bytes) -> bool;
 }
 
 /// The time of a call.
@@ -117,12 +116,12 @@ pub struct Core<S, L> {
     homes: Homes<L>,
     askers: Askers<L>,
     requests: Requests,
+    /// Knows repeated messages to every session. Never one of `topics`.
+    everyone: Topic,
     used: UsedTickets,
     moves: Moves,
     ending: bool,
     counts: Counts,
-    /// The last number given to a message or a call. Never goes back, also over generations.
-    counter: u64,
     fresh_id: fn() -> String,
 }
 
@@ -140,6 +139,7 @@ pub(crate) enum Place {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A node named `me` that goes by `ring`. `fresh_id` makes names nobody can guess.
     pub fn new(config: CoreConfig, me: PeerName, ring: Arc<Ring>, fresh_id: fn() -> String) -> Self {
+        let everyone = Topic::new(ring.key().slot(EVERYONE), Place::Nowhere);
         Self {
             config,
             me,
@@ -149,11 +149,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             homes: Homes::default(),
             askers: Askers::default(),
             requests: Requests::default(),
+            everyone,
             used: UsedTickets::default(),
             moves: Moves::default(),
             ending: false,
             counts: Counts::default(),
-            counter: 0,
             fresh_id,
         }
     }
@@ -230,8 +230,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     fn next_number(&mut self) -> u64 {
-        self.counter += 1;
-        self.counter
+        self.homes.calls.next_number()
     }
 }
 

@@ -1,54 +1,23 @@
-//! Sends: from a session to the homes of those it is for, and the one answer when all of them have answered.
+//! Sends: what a session may send, and to which topics it goes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use bytes::Bytes;
+use cluster::homes::{CALL_WAIT_MS, Origin, Outgoing};
+use cluster::tokens::Grants;
 use cluster::wire::client::{Send, Target};
 use cluster::wire::codes::ErrorCode;
-use cluster::wire::node::{Ack, Error, Failed, NodeFrame};
-use cluster::wire::peer::{Audience, Publish, ToHome, decode, encode};
-use cluster::wire::topic::{inbox, inbox_owner};
-use serde_json::value::RawValue;
-use slab::Slab;
+use cluster::wire::node::{Error, NodeFrame};
+use cluster::wire::topic::{group, inbox};
 
-use super::deliver::Origin;
-use super::homes::Call;
 use super::rate::Verdict;
+use super::requests::Waiter;
 use super::session::Stage;
-use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
+use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
-/// How long a send waits for a home's answer, milliseconds.
-const CALL_WAIT_MS: u64 = 5_000;
-
-/// Names an unanswered send.
-pub(super) type RequestKey = usize;
-
-/// Sends that were not answered yet.
-#[derive(Debug, Default)]
-pub(super) struct Requests(Slab<Request>);
-
-/// One of them.
-#[derive(Debug)]
-struct Request {
-    session: SessionKey,
-    reference: Option<Box<RawValue>>,
-    /// Answers that are still out.
-    parts: usize,
-    online: u32,
-    /// Whether it named several users, and is answered with those it failed for.
-    several: bool,
-    failed: Vec<Failed>,
-    /// Why the one user was not reached.
-    error: Option<ErrorCode>,
-}
-
-/// One message on its way to its homes.
-struct Outgoing<'a> {
-    request: RequestKey,
-    origin: Origin<'a>,
-    from: &'a str,
-    data: &'a str,
-    due_ms: u64,
+/// Whom a message is for, as topics.
+enum Recipients<'a> {
+    Topics(Vec<String>),
+    Everyone { matching: Option<&'a str> },
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -67,97 +36,41 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Verdict::Wait(ms) => return self.refuse(key, send, ErrorCode::RateLimited, Some(ms)),
             Verdict::Enough => return self.fail(key, send.reference, ErrorCode::RateExceeded),
         }
+        let Some(to) = Recipients::of(&send.to, &session.holder.grants) else {
+            return self.refuse(key, send, ErrorCode::Forbidden, None);
+        };
         session.outstanding += 1;
         self.counts.sent += 1;
         let from = session.holder.user.clone();
-        let request = self.requests.open(key, send);
-        let counter = self.next_number();
-        let node = self.me.clone();
-        let outgoing = Outgoing {
-            request,
-            origin: Origin { node: &node.id, generation: node.generation, counter },
-            from: &from,
+        self.pass_send(key, send, &to, &from, now);
+    }
+
+    /// Gives a permitted send its number, and its key if it has none.
+    fn pass_send(&mut self, key: SessionKey, send: &Send<'_>, to: &Recipients<'_>, from: &str, now: Now) {
+        let (node, counter) = (self.me.clone(), self.next_number());
+        let origin = Origin { node: &node.id, generation: node.generation, counter };
+        let own_key = send.key.is_none().then(|| origin.key());
+        let message = Outgoing {
+            origin,
+            from,
+            key: send.key.as_deref().or(own_key.as_deref()).unwrap_or_default(),
+            ephemeral: send.ephemeral || matches!(to, Recipients::Everyone { .. }),
             data: send.data.get(),
-            due_ms: now.tick_ms + CALL_WAIT_MS,
         };
-        match &send.to {
-            Target::User(user) => self.publish(&outgoing, &[&inbox(user)], now),
-            Target::Users(users) => {
-                let topics: BTreeSet<String> = users.iter().map(|user| inbox(user)).collect();
-                self.publish(&outgoing, &topics.iter().map(String::as_str).collect::<Vec<_>>(), now);
+        let several = matches!(send.to, Target::Users(_));
+        let waiter = Waiter::Session { key, reference: send.reference.map(ToOwned::to_owned), several };
+        let due_ms = now.tick_ms + CALL_WAIT_MS;
+        match to {
+            Recipients::Topics(topics) => {
+                let request = self.requests.open(waiter, topics.len(), due_ms);
+                let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+                self.publish(request, &message, &topics, (due_ms, now));
+                self.finish_empty(request, topics.len());
             }
-            Target::Group(_) | Target::All | Target::Match(_) => {
-                self.requests.failed(request, &[], ErrorCode::NotSupported);
-            }
-        }
-        // The part that `open` counted for this function.
-        self.part_done(request, 0);
-    }
-
-    /// A part of a request was answered.
-    pub(super) fn part_done(&mut self, request: RequestKey, online: u32) {
-        let Some(open) = self.requests.0.get_mut(request) else { return };
-        open.online = open.online.saturating_add(online);
-        open.parts -= 1;
-        if open.parts == 0 {
-            self.answer(request);
-        }
-    }
-
-    /// A part of a request, sent as `frame`, will not be answered.
-    pub(super) fn part_failed(&mut self, request: RequestKey, frame: &Bytes, code: ErrorCode) {
-        if let Some(ToHome::Publish(publish)) = decode::<ToHome<'_>>(frame) {
-            if let Audience::Topics(topics) = &publish.to {
-                self.requests.failed(request, topics, code);
-            }
-        }
-        self.part_done(request, 0);
-    }
-
-    /// Sends some topics of a call's message to where they are at home now. `part` is the call's request and end.
-    pub(super) fn publish_again(
-        &mut self,
-        (request, due_ms): (RequestKey, u64),
-        publish: &Publish<'_>,
-        topics: &[&str],
-        now: Now,
-    ) {
-        let origin = Origin { node: publish.node, generation: publish.generation, counter: publish.counter };
-        let outgoing = Outgoing { request, origin, from: publish.from, data: publish.data, due_ms };
-        self.publish(&outgoing, topics, now);
-    }
-
-    /// One frame per home, not per topic.
-    fn publish(&mut self, outgoing: &Outgoing<'_>, topics: &[&str], now: Now) {
-        let mut elsewhere: HashMap<String, Vec<&str>> = HashMap::new();
-        for topic in topics {
-            match self.place(self.slot(topic)) {
-                Place::Here => {
-                    let online = self.pass_on(topic, outgoing.origin, outgoing.from, outgoing.data, now);
-                    self.requests.add_online(outgoing.request, online);
-                }
-                Place::There(node) => elsewhere.entry(node).or_default().push(topic),
-                Place::Nowhere => self.requests.failed(outgoing.request, &[topic], ErrorCode::Unavailable),
-            }
-        }
-        for (node, topics) in elsewhere {
-            let number = self.next_number();
-            let Outgoing { request, origin, from, data, due_ms } = *outgoing;
-            let frame = encode(&ToHome::Publish(Publish {
-                call: number,
-                to: Audience::Topics(topics.clone()),
-                node: origin.node,
-                generation: origin.generation,
-                counter: origin.counter,
-                from,
-                key: "",
-                ephemeral: true,
-                data,
-            }));
-            self.requests.add_part(request);
-            if let Err(code) = self.call(&node, number, Call { request, frame, due_ms, parked: false }) {
-                self.requests.failed(request, &topics, code);
-                self.part_done(request, 0);
+            Recipients::Everyone { matching } => {
+                let others = self.ring.members().filter(|member| member.id != node.id).count();
+                let request = self.requests.open(waiter, others + 1, due_ms);
+                self.publish_to_everyone(request, &message, *matching, now);
             }
         }
     }
@@ -168,68 +81,24 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             session.push(&NodeFrame::Error(Error { retry_after_ms, ..Error::new(send.reference, code) }));
         }
     }
-
-    fn answer(&mut self, request: RequestKey) {
-        let request = self.requests.0.remove(request);
-        let reference = request.reference.as_deref();
-        if let Some(session) = self.sessions.get(request.session) {
-            match request.error {
-                Some(code) => {
-                    self.counts.refused += 1;
-                    session.push(&NodeFrame::Error(Error::new(reference, code)));
-                }
-                // Without a `ref` nobody waits for an answer.
-                None if reference.is_none() => {}
-                None => {
-                    let online = (!request.several).then_some(request.online);
-                    session.push(&NodeFrame::Ack(Ack {
-                        reference,
-                        online,
-                        position: None,
-                        failed: &request.failed,
-                    }));
-                }
-            }
-        }
-        self.answered(request.session);
-    }
 }
 
-// === impl Requests ===
+// === impl Recipients ===
 
-impl Requests {
-    /// A request with one part out: the caller's, who ends it when all others are counted.
-    fn open(&mut self, session: SessionKey, send: &Send<'_>) -> RequestKey {
-        self.0.insert(Request {
-            session,
-            reference: send.reference.map(ToOwned::to_owned),
-            parts: 1,
-            online: 0,
-            several: matches!(send.to, Target::Users(_)),
-            failed: Vec::new(),
-            error: None,
+impl<'a> Recipients<'a> {
+    /// None if the session may not send to them.
+    fn of(target: &Target<'a>, grants: &Grants) -> Option<Self> {
+        Some(match target {
+            Target::User(user) => Self::Topics(vec![inbox(user)]),
+            Target::Users(users) => {
+                let topics: BTreeSet<String> = users.iter().map(|user| inbox(user)).collect();
+                Self::Topics(topics.into_iter().collect())
+            }
+            Target::Group(name) => Self::Topics(grants.may_join(name).then(|| vec![group(name)])?),
+            Target::All => grants.may_broadcast().then_some(Self::Everyone { matching: None })?,
+            Target::Match(wanted) => {
+                grants.may_broadcast().then(|| Self::Everyone { matching: Some(wanted.get()) })?
+            }
         })
-    }
-
-    fn add_part(&mut self, request: RequestKey) {
-        if let Some(open) = self.0.get_mut(request) {
-            open.parts += 1;
-        }
-    }
-
-    fn add_online(&mut self, request: RequestKey, online: u32) {
-        if let Some(open) = self.0.get_mut(request) {
-            open.online = open.online.saturating_add(online);
-        }
-    }
-
-    fn failed(&mut self, request: RequestKey, topics: &[&str], code: ErrorCode) {
-        let Some(open) = self.0.get_mut(request) else { return };
-        if !open.several {
-            open.error = Some(code);
-            return;
-        }
-        let users = topics.iter().filter_map(|topic| inbox_owner(topic));
-        open.failed.extend(users.map(|user| Failed { user: user.to_owned(), code }));
     }
 }

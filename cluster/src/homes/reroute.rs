@@ -1,0 +1,122 @@
+//! A new ring: what is out goes to where it is at home now.
+
+use super::home::{Call, Kind};
+use super::{Event, Homes, LinkSink, Outgoing, Part, View};
+use crate::wire::codes::ErrorCode;
+use crate::wire::peer::{Audience, Question, ToHome, encode};
+use crate::wire::topic::{group, inbox};
+
+/// A call that is being looked at, and where it is out.
+struct Out<'a, W> {
+    node: &'a str,
+    number: u64,
+    call: Call<W>,
+}
+
+// === impl Homes ===
+
+impl<L: LinkSink, W: Copy> Homes<L, W> {
+    /// Sends what is out to another home where the ring says so now: in order, and before anything new if this comes
+    /// first. What happened to that which is out no longer, in order.
+    pub fn reroute(&mut self, view: View<'_>) -> Vec<Event<W>> {
+        let mut events = Vec::new();
+        for node in &self.nodes() {
+            for (kind, number, call) in self.entry(node).take_all() {
+                let out = Out { node, number, call };
+                match kind {
+                    Kind::Message => self.reroute_message(view, out, &mut events),
+                    Kind::Question => self.reroute_question(view, out, &mut events),
+                }
+            }
+        }
+        self.retain_members(view);
+        events
+    }
+
+    /// Of a message for several topics those that stay keep their number, and so their place before what was sent later.
+    fn reroute_message(&mut self, view: View<'_>, out: Out<'_, W>, events: &mut Vec<Event<W>>) {
+        let Out { node, number, mut call } = out;
+        let part = call.part.clone();
+        let Some(publish) = part.publish() else { return };
+        let Audience::Topics(topics) = &publish.to else {
+            match view.ring.member(node) {
+                Some(_) => self.entry(node).keep(Kind::Message, number, call),
+                None => events.push(Event::Gone(part)),
+            }
+            return;
+        };
+        let stays = |topic: &&str| view.home(topic) == Some(node);
+        let (staying, leaving): (Vec<&str>, Vec<&str>) = topics.iter().copied().partition(stays);
+        if leaving.is_empty() {
+            self.entry(node).keep(Kind::Message, number, call);
+            return;
+        }
+        let (message, due_ms) = (Outgoing::of(&publish), call.due_ms);
+        if !staying.is_empty() {
+            call.part.frame = message.frame(number, Audience::Topics(staying));
+            self.entry(node).keep(Kind::Message, number, call);
+        }
+        let split = view.split(leaving);
+        let part = |topics| Part { waiter: part.waiter, frame: message.frame(0, Audience::Topics(topics)) };
+        if !split.here.is_empty() {
+            events.push(Event::Here(part(split.here)));
+        }
+        if !split.nowhere.is_empty() {
+            events.push(Event::Failed(part(split.nowhere), ErrorCode::Unavailable));
+        }
+        for (home, topics) in split.there {
+            let to = Audience::Topics(topics.clone());
+            if let Err(error) = self.publish(home, &message, to, part(Vec::new()).waiter, due_ms) {
+                events.push(Event::Failed(part(topics), error.code()));
+            }
+        }
+    }
+
+    fn reroute_question(&mut self, view: View<'_>, out: Out<'_, W>, events: &mut Vec<Event<W>>) {
+        let Out { node, number, call } = out;
+        let part = call.part.clone();
+        let Some(question) = part.question() else { return };
+        let parts = split_question(view, &question);
+        if matches!(&parts[..], [(Some(home), _)] if *home == node) {
+            self.entry(node).keep(Kind::Question, number, call);
+            return;
+        }
+        for (home, question) in parts {
+            let frame = encode(&ToHome::Ask { call: 0, question: question.clone() });
+            let part = Part { waiter: part.waiter, frame };
+            match home {
+                None => events.push(Event::Failed(part, ErrorCode::Unavailable)),
+                Some(home) if home == view.me => events.push(Event::Here(part)),
+                Some(home) => {
+                    if let Err(error) = self.ask(home, question, part.waiter, call.due_ms) {
+                        events.push(Event::Failed(part, error.code()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A question by the homes that can answer it: more than one only for several users.
+pub fn split_question<'r, 'q>(
+    view: View<'r>,
+    question: &Question<'q>,
+) -> Vec<(Option<&'r str>, Question<'q>)> {
+    match question {
+        Question::Online(users) => {
+            let mut homes: Vec<(Option<&str>, Vec<&str>)> = Vec::new();
+            for user in users {
+                let home = view.home(&inbox(user));
+                match homes.iter_mut().find(|(other, _)| *other == home) {
+                    Some((_, users)) => users.push(user),
+                    None => homes.push((home, vec![user])),
+                }
+            }
+            homes.into_iter().map(|(home, users)| (home, Question::Online(users))).collect()
+        }
+        Question::Presence(name) => vec![(view.home(&group(name)), question.clone())],
+        Question::User(user) | Question::Control { user, .. } => {
+            vec![(view.home(&inbox(user)), question.clone())]
+        }
+    }
+}
