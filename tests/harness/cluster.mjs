@@ -5,7 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { binary } from './binaries.mjs';
 import { ProblemError, request } from './http.mjs';
 import { makeJwt } from './jwt.mjs';
+import { freePort } from './ports.mjs';
 import { Process } from './process.mjs';
+import { TcpProxy } from './proxy.mjs';
 import { Redis } from './redis.mjs';
 import { RingDocument } from './ring.mjs';
 import { assertNoSecretsIn, registerSecret, registerToken } from './secrets.mjs';
@@ -13,8 +15,8 @@ import { Session } from './session.mjs';
 import { until } from './until.mjs';
 
 /** @typedef {import('./session.mjs').Grant} Grant */
-/** @typedef {{ id: string, service?: string, weight?: number, flags?: string[], listen?: string, peerListen?: string }} NodeSpec */
-/** @typedef {{ id: string, service: string, url: string, peer: string, admin: string, process: Process }} Node */
+/** @typedef {{ id: string, service?: string, weight?: number, flags?: string[], listen?: string, peerListen?: string, proxied?: boolean }} NodeSpec proxied: its peers reach it through a proxy */
+/** @typedef {{ id: string, service: string, url: string, peer: string, admin: string, process: Process, proxy?: TcpProxy }} Node */
 /** @typedef {{ url: string, admin: string, process: Process }} Lookup */
 /**
  * @typedef {object} ClusterOptions
@@ -22,7 +24,7 @@ import { until } from './until.mjs';
  * @property {number} [lookups]
  * @property {'redis' | 'embedded'} [store]
  * @property {string[]} [services]
- * @property {{ node?: string[], lookup?: string[] }} [flags] for every node, for every lookup service
+ * @property {{ node?: string[], lookup?: string[] }} [flags] for every node, for every lookup service; the embedded default gets both
  * @property {number} [lease_ms] a first ring is made after two leases without one; 3000 is the programs' own default
  * @property {string} [log_level]
  * @property {boolean} [inOrder] nodes start one after the other, so that the order of joining is known
@@ -54,6 +56,8 @@ export class Cluster {
   sessions = [];
   /** @type {Process[]} every process ever started, for the search of the logs */
   #processes = [];
+  /** @type {TcpProxy[]} */
+  #proxies = [];
 
   /** @param {ClusterOptions} options */
   constructor(options) {
@@ -92,13 +96,16 @@ export class Cluster {
   }
 
   /** @param {NodeSpec} spec @returns {Promise<Node>} when it is ready */
-  async startNode({ id, service = this.options.services[0], weight, flags = [], listen = '127.0.0.1:0', peerListen = '127.0.0.1:0' }) {
-    const own = ['--node-id', id, '--service', service, '--listen', listen, '--peer-listen', peerListen];
+  async startNode({ id, service = this.options.services[0], weight, flags = [], listen = '127.0.0.1:0', peerListen, proxied = false }) {
+    const peerPort = proxied ? await freePort() : 0;
+    const proxy = proxied ? await TcpProxy.to(peerPort) : undefined;
+    if (proxy) this.#proxies.push(proxy);
+    const own = ['--node-id', id, '--service', service, '--listen', listen, '--peer-listen', peerListen ?? `127.0.0.1:${peerPort}`, ...(proxy ? ['--peer-address', proxy.address] : [])];
     const weighed = weight === undefined ? [] : ['--weight', String(weight)];
     const args = [...own, ...weighed, ...(this.options.flags.node ?? []), ...flags];
     const process = this.#start('ws-node', `ws-node ${service}/${id}`, args);
     const line = await process.readyLine();
-    const node = { id, service, url: line.url ?? '', peer: line.peer ?? '', admin: line.admin ?? '', process };
+    const node = { id, service, url: line.url ?? '', peer: line.peer ?? '', admin: line.admin ?? '', process, proxy };
     this.nodes.push(node);
     return node;
   }
@@ -194,12 +201,13 @@ export class Cluster {
     for (const session of this.sessions) session.socket.terminate();
     for (const process of this.#processes) process.killNow();
     await Promise.all(this.#processes.map((process) => process.exited));
+    for (const proxy of this.#proxies) proxy.stop();
     if (this.redis && !this.options.redis) await this.redis.stop();
   }
 
   /** @param {number} count of nodes */
   async #startEmbedded(count) {
-    const process = this.#start('ringdial', 'ringdial', ['--listen', '127.0.0.1:0', '--nodes', String(count)]);
+    const process = this.#start('ringdial', 'ringdial', ['--listen', '127.0.0.1:0', '--nodes', String(count), ...(this.options.flags.node ?? []), ...(this.options.flags.lookup ?? [])]);
     const { url = '', admin = '', nodes = [] } = await process.readyLine();
     this.lookups.push({ url, admin, process });
     for (const { node, url, peer } of nodes) this.nodes.push({ id: node, service: 'default', url, peer, admin, process });

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import http from 'node:http';
+import net from 'node:net';
 import test from 'node:test';
 import { request } from './http.mjs';
 import { claimsOf, makeJwt, makeUnsignedJwt, tamperedJwt } from './jwt.mjs';
 import { freePort, isOpen } from './ports.mjs';
 import { Process } from './process.mjs';
+import { TcpProxy } from './proxy.mjs';
+import { RawConnection } from './raw.mjs';
 import { Redis } from './redis.mjs';
 import { assertNoSecretsIn, leaksIn, registerSecret, registerToken } from './secrets.mjs';
 import { makeAuthority } from './tls.mjs';
@@ -73,6 +76,53 @@ test('a private Redis stops, comes back empty on its port, and pauses', async ()
   await until('it answers again', async () => (await redis.command('PING')) === 'PONG');
   await redis.stop();
   assert.equal(await isOpen(redis.port), false);
+});
+
+test('a Redis that keeps its data has it after SIGKILL; another begins with an older copy', async () => {
+  const keeping = await Redis.start({ keeps: true });
+  await keeping.command('SET', 'a', '1');
+  await keeping.end('SIGKILL');
+  await keeping.begin();
+  assert.equal(await keeping.command('GET', 'a'), '1');
+  const other = await Redis.start();
+  await other.command('SET', 'a', 'old');
+  const from = await other.copy();
+  await other.command('SET', 'a', 'new');
+  await other.end('SIGKILL');
+  await other.begin({ from });
+  assert.equal(await other.command('GET', 'a'), 'old');
+  await other.end('SIGKILL');
+  await other.begin();
+  assert.equal(await other.command('GET', 'a'), '');
+  await Promise.all([keeping.stop(), other.stop()]);
+});
+
+test('a proxy passes on, cuts, freezes and mends', async (t) => {
+  const server = net.createServer((socket) => socket.on('error', () => {}).pipe(socket));
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)));
+  t.after(() => server.close());
+  const proxy = await TcpProxy.to(/** @type {net.AddressInfo} */ (server.address()).port);
+  t.after(() => proxy.stop());
+  const echo = async (/** @type {RawConnection} */ raw, /** @type {string} */ text) => {
+    raw.write(text);
+    await until(`the echo of ${text}`, () => raw.text.endsWith(text), { within_ms: 300 });
+  };
+  const first = await RawConnection.to(proxy.address);
+  await echo(first, 'one');
+  proxy.freeze();
+  await assert.rejects(echo(first, 'two'), DeadlineError);
+  const frozen = await RawConnection.to(proxy.address);
+  await assert.rejects(echo(frozen, 'x'), DeadlineError);
+  proxy.mend();
+  await Promise.all([until('two', () => first.text === 'onetwo'), until('x', () => frozen.text === 'x')]);
+  proxy.cut();
+  await until('both are cut', () => first.closed && frozen.closed);
+  const refused = await RawConnection.to(proxy.address);
+  await until('a new one is cut, too', () => refused.closed);
+  proxy.mend();
+  const last = await RawConnection.to(proxy.address);
+  await echo(last, 'three');
+  last.end();
 });
 
 test('a free port is free', async () => {

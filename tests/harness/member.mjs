@@ -2,18 +2,19 @@
  * A client that keeps the protocol's promises on its side: it resumes where it stands, repeats what was not answered with
  * the same keys and in order, tries again after temporary errors, and comes back whenever its connection is gone.
  */
-import { Session } from './session.mjs';
+import { welcomed } from './connection.mjs';
 import { delay } from './until.mjs';
 
 /** @typedef {import('./topic-checker.mjs').TopicChecker} TopicChecker */
 /** @typedef {import('./topic-checker.mjs').Audience} Audience */
 /** @typedef {import('./receiver.mjs').Line} Line */
-/** @typedef {{ session: Session, line?: Line, welcome?: any, ours: boolean }} Connection `ours`: we ended it */
+/** @typedef {import('./connection.mjs').Connection} Connection */
 /** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry */
 /** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number }} MemberOptions */
 
 const RETRY_MS = 100;
-const OPEN_MS = 15_000;
+const MOVE_MS = 20_000;
+const SPREAD_MAX_MS = 500;
 
 export class Member {
   /** @type {Connection | undefined} where it sends */
@@ -23,6 +24,7 @@ export class Member {
   /** @type {Map<string, { topic: string, since?: object, resolve: (ack: any) => void, reject: (error: Error) => void }>} */
   #requests = new Map();
   #ended = false;
+  #moving = false;
   #refs = 0;
   reconnects = 0;
   retries = 0;
@@ -67,7 +69,7 @@ export class Member {
 
   /** Whether nothing is asked that has no answer. */
   get idle() {
-    return this.#requests.size === 0;
+    return this.#requests.size === 0 && !this.#moving;
   }
 
   /**
@@ -109,12 +111,19 @@ export class Member {
     if (!this.#ended) await this.#open();
   }
 
-  /** A second connection takes over from the first, which is let go only then. */
-  async move() {
+  /** A second connection takes over from the first, which is let go only then, and ends with all that it owed. @param {import('./session.mjs').Grant} [offer] where to */
+  async move(offer) {
     const old = this.#here;
-    if (!old) return;
-    await this.#open(old);
-    old.session.sendFrame({ op: 'detach' });
+    if (!old || this.#moving || this.#requests.size > 0) return;
+    this.#moving = true;
+    try {
+      if (offer) this.#arrived(await this.#attempt([], old, offer));
+      else await this.#open(old);
+      const { code } = await old.session.closing(MOVE_MS);
+      if (code !== 1000 && !old.ours) this.closes.push(code);
+    } finally {
+      this.#moving = false;
+    }
   }
 
   /** Leaves for good. What was not answered by then is given up. */
@@ -135,9 +144,7 @@ export class Member {
     const avoid = [];
     for (;;) {
       try {
-        const connection = await this.#attempt(avoid, replaced);
-        this.reconnects += this.receiver.lines.length > 1 ? 1 : 0;
-        return this.#arrived(connection, replaced);
+        return this.#arrived(await this.#attempt(avoid, replaced));
       } catch (error) {
         if (this.#ended) return;
         if (Date.now() > deadline) throw new Error(`${this.name} does not get back: ${error.message}`);
@@ -147,48 +154,31 @@ export class Member {
     }
   }
 
-  /** @param {string[]} avoid @param {Connection} [replaced] @returns {Promise<Connection>} when it is welcome */
-  async #attempt(avoid, replaced) {
+  /** @param {string[]} avoid @param {Connection} [replaced] @param {import('./session.mjs').Grant} [offer] @returns {Promise<Connection>} when it is welcome */
+  async #attempt(avoid, replaced, offer) {
     const by = Math.floor(this.random() * this.ring.lookups.length);
-    const grant = await this.ring.lookup(this.user, { by, avoid, claims: this.claims });
-    return new Promise((resolve, reject) => {
-      /** @type {Connection} */
-      const connection = { session: /** @type {any} */ (undefined), ours: false };
-      const late = setTimeout(() => connection.session.socket.terminate(), OPEN_MS);
-      const hello = () => {
-        const line = (connection.line = this.receiver.line());
-        const groups = [...this.groups].filter((group) => !line.asked[`g:${group}`]);
-        return { resume: line.asked, groups, replaces: replaced?.welcome?.session };
-      };
-      const onFrame = (/** @type {any} */ frame) => {
-        if (connection.ours) return;
-        if (frame.op === 'welcome') {
-          connection.welcome = frame;
-          connection.line?.welcome(frame);
-          clearTimeout(late);
-          resolve(connection);
-        } else this.#onFrame(connection, frame);
-      };
-      const onClosed = (/** @type {number} */ code) => {
-        clearTimeout(late);
-        connection.line?.close();
+    const grant = offer ?? (await this.ring.lookup(this.user, { by, avoid, claims: this.claims }));
+    return welcomed(this.ring, grant, {
+      receiver: this.receiver,
+      groups: this.groups,
+      replaces: replaced?.welcome?.session,
+      onFrame: (connection, frame) => this.#onFrame(connection, frame),
+      onEnd: (connection, code) => {
         this.#giveUpEphemeral(connection);
         if (connection.welcome) this.#lost(connection, code);
-        else reject(Object.assign(new Error(`closed with ${code} before welcome: ${JSON.stringify(connection.session.errors)}`), { code, node: grant.node }));
-      };
-      connection.session = new Session(grant, { ca: this.ring.ca, keep: false, hello, onFrame, onClosed });
-      this.ring.sessions.push(connection.session);
+      },
     });
   }
 
-  /** @param {Connection} connection @param {Connection} [replaced] */
-  #arrived(connection, replaced) {
-    if (connection.session.closed) return this.#lost(connection, connection.session.closed.code);
+  /** From now on it sends there, first what has no answer yet. @param {Connection} connection */
+  #arrived(connection) {
     if (this.#ended) return void connection.session.socket.terminate();
+    this.reconnects += this.receiver.lines.length > 1 ? 1 : 0;
+    const former = this.#here;
     this.#here = connection;
-    // Joins that were not answered are in `hello.groups` by now.
-    if (!replaced) this.#forgetRequests();
+    if (connection.session.closed) return this.#lost(connection, connection.session.closed.code);
     for (const entry of this.#unanswered.values()) this.#transmit(entry);
+    former?.session.sendFrame({ op: 'detach' });
   }
 
   /** We end a connection: from now on nothing that it says counts. @param {Connection} connection */
@@ -256,7 +246,14 @@ export class Member {
     else if (frame.op === 'gap') line.gap(frame);
     else if (frame.op === 'recovered') line.recovered(frame);
     else if ((frame.op === 'ack' || frame.op === 'error') && frame.ref !== undefined) this.#answered(connection, frame);
-    else if (frame.op === 'moved') this.moved?.(frame);
+    else if (frame.op === 'moved' && connection === this.#here) this.#follow(frame);
+  }
+
+  /** The node asks it to move. A move that fails changes nothing. @param {any} moved */
+  async #follow({ node, url, protocols, spread_ms }) {
+    const ticket = protocols.find((/** @type {string} */ name) => name.startsWith('ticket.')).slice('ticket.'.length);
+    await delay(this.random() * Math.min(spread_ms, SPREAD_MAX_MS));
+    await this.move({ id: this.user, node, url, protocols, ticket }).catch(() => {});
   }
 
   /** @param {Connection} connection @param {any} frame */

@@ -85,7 +85,8 @@ export class Receiver {
 
   /** An entry has come, over whichever connection. @returns {boolean} whether it is the first time */
   take(topic, epoch, offset) {
-    const stretch = this.stand(topic, epoch, offset - 1);
+    // A connection that is behind may still be in an epoch that another one has left.
+    const stretch = this.span(topic)?.stretches.get(epoch) ?? this.stand(topic, epoch, offset - 1);
     if (offset <= stretch.last) return stretch.missing.delete(offset);
     addJump(stretch.missing, stretch.last, offset);
     stretch.last = offset;

@@ -1,10 +1,10 @@
 /**
- * A private, real redis-server on a free port, with a password and without persistence: what comes back after a stop
- * is empty, which is the worst case.
+ * A private, real redis-server on a free port, with a password. Without persistence, unless asked for: what comes back
+ * after a stop is then empty, which is the worst case; or it is an older copy, which is nearly as bad.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -26,10 +26,13 @@ export class Redis {
   /** @type {Process} */
   #process;
 
-  /** Starts a server; a port that somebody else took in the meantime is not used again. @returns {Promise<Redis>} */
-  static async start() {
+  /**
+   * Starts a server; a port that somebody else took in the meantime is not used again.
+   * @param {{ keeps?: boolean }} [options] `keeps`: every write is on disk before it is answered @returns {Promise<Redis>}
+   */
+  static async start(options) {
     for (let i = 1; ; i++) {
-      const redis = new Redis(await freePort());
+      const redis = new Redis(await freePort(), options);
       try {
         await redis.begin();
         return redis;
@@ -40,9 +43,10 @@ export class Redis {
     }
   }
 
-  /** @param {number} port */
-  constructor(port) {
+  /** @param {number} port @param {{ keeps?: boolean }} [options] */
+  constructor(port, { keeps = false } = {}) {
     this.port = port;
+    this.keeps = keeps;
     this.password = registerSecret('the Redis password', randomBytes(12).toString('hex'));
     this.directory = mkdtempSync(path.join(tmpdir(), 'ringdial-redis-'));
     directories.add(this.directory);
@@ -52,15 +56,27 @@ export class Redis {
     return `redis://:${this.password}@127.0.0.1:${this.port}`;
   }
 
-  /** Starts it (again), on the same port. Empty: it keeps nothing on disk. */
-  async begin() {
-    const settings = { port: this.port, bind: '127.0.0.1', requirepass: this.password, dir: this.directory, save: '', appendonly: 'no', loglevel: 'warning' };
+  /** Starts it (again), on the same port, with what it kept: nothing, as a rule. @param {{ from?: string }} [options] `from`: a copy to start with */
+  async begin({ from } = {}) {
+    const dump = path.join(this.directory, 'dump.rdb');
+    if (from) copyFileSync(from, dump);
+    const kept = this.keeps ? { appendonly: 'yes', appendfsync: 'always' } : { appendonly: 'no' };
+    const settings = { port: this.port, bind: '127.0.0.1', requirepass: this.password, dir: this.directory, save: '', ...kept, loglevel: 'warning' };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     this.#process = new Process(`redis-server :${this.port}`, 'redis-server', args);
     await until(`redis-server answers on port ${this.port}`, async () => {
       if (!this.#process.running) throw new Error(`redis-server ended: ${this.#process.stdout}`);
       return (await this.command('PING')) === 'PONG';
     });
+    rmSync(dump, { force: true });
+  }
+
+  /** A copy of all that it holds now, to begin with later. @returns {Promise<string>} its file */
+  async copy() {
+    await this.command('SAVE');
+    const file = path.join(this.directory, 'copy.rdb');
+    renameSync(path.join(this.directory, 'dump.rdb'), file);
+    return file;
   }
 
   /** @param {NodeJS.Signals} signal SIGKILL: no farewell to anybody; SIGTERM: an orderly shutdown */

@@ -100,6 +100,11 @@ export class RingDocument {
     return this.nodeAt(first).id;
   }
 
+  /** The node id of a topic's home. @param {string} topic */
+  homeOf(topic) {
+    return this.nodeAt(Number(pointOf(this.key, topic) >> 48n)).id;
+  }
+
   /** @param {string} id @returns {number} how many slots the node holds, counted in the table */
   slotsOf(id) {
     const index = this.nodes.find((node) => node.id === id)?.index;

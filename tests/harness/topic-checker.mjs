@@ -24,8 +24,8 @@ import { Receiver } from './receiver.mjs';
  * @property {number[]} orders one for each time it was sent after a temporary error
  * @property {boolean} acked
  * @property {number} ackedAt_ms by the wall clock
- * @property {Set<string>} failed users for whom a send to several failed
- * @property {boolean} refused
+ * @property {Set<string>} failed users for whom a send to several failed: nobody knows whether it arrives
+ * @property {boolean} refused for good: it must not arrive
  * @property {Map<string, number>} places "topic epoch" -> offset
  * @property {boolean} settled it is known to have come wherever it had to
  */
@@ -125,7 +125,7 @@ export class TopicChecker {
   audienceFault(sent, { topic, from, data, offset, id, time }, receiver) {
     if (from !== sent.from || data.text !== sent.text || !(time > 0)) return 'altered';
     if (sent.ephemeral ? typeof id !== 'string' || offset !== undefined : !(offset > 0)) return 'altered';
-    if (sent.refused || sent.failed.has(receiver.user)) return 'unexpected';
+    if (sent.refused) return 'unexpected';
     if (!sent.topics) return topic === '*' && isFor(sent.to, receiver) ? undefined : 'unexpected';
     const mine = !topic.startsWith('u:') || topic === `u:${receiver.user}`;
     return mine && sent.topics.includes(topic) ? undefined : 'unexpected';
