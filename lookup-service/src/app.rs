@@ -6,11 +6,12 @@ use cluster::grant::Grant;
 use cluster::tokens::{Tickets, random_id};
 use edge::admin::Reason;
 
+use crate::api::access::{Admin, ApiKeys, admit};
 use crate::caller::Callers;
 use crate::decide::{RingView, Stamp, decide};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
-use crate::request::LookupRequest;
+use crate::request::{DEFAULT_SERVICE, LookupRequest, service_of};
 use crate::service::Service;
 
 /// The state of one lookup service. Nothing in it grows with lookups.
@@ -19,6 +20,9 @@ pub(crate) struct App {
     pub(crate) callers: Callers,
     pub(crate) tickets: Tickets,
     pub(crate) ticket_life_s: u64,
+    pub(crate) api_keys: ApiKeys,
+    /// Bytes of a message's data, at most.
+    pub(crate) message_bytes_max: usize,
     pub(crate) metrics: Metrics,
 }
 
@@ -45,9 +49,23 @@ impl App {
         decide(&view, caller, request, &self.tickets, stamp)
     }
 
+    /// Whether somebody may use the back end's API.
+    pub(crate) fn admit(&self, authorization: Option<&[u8]>) -> Result<Admin, Refusal> {
+        admit(&self.api_keys, &self.callers, authorization, now_s())
+    }
+
     /// The service of this name. There are few, so that looking at each is quicker than hashing.
     pub(crate) fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name() == name)
+    }
+
+    /// The service that a query names.
+    ///
+    /// # Errors
+    /// [`Refusal::BadQuery`], [`Refusal::UnknownService`].
+    pub(crate) fn service_of(&self, query: &str) -> Result<&Service, Refusal> {
+        let name = service_of(query)?;
+        self.service(name.as_deref().unwrap_or(DEFAULT_SERVICE)).ok_or(Refusal::UnknownService)
     }
 
     /// Why this process should get no lookups: a ring that was never read. A store that is gone is no reason, as the last

@@ -5,6 +5,7 @@ use cluster::secret::{SecretError, Secrets};
 use cluster::tokens::AppTokens;
 use edge::config::{Command, Flag, Group, Hidden, Settings, shared};
 
+use crate::api::ApiKeys;
 use crate::caller::Callers;
 use crate::http::Origins;
 use crate::request::DEFAULT_SERVICE;
@@ -21,6 +22,19 @@ pub const CALLERS: [Flag; 6] = [
     Flag::value("ticket-claims", "NAMES", "Claims of the token that become attributes of the session, separated by commas. No other claim travels."),
     Flag::switch("insecure-ids", "Takes ids without tokens: everybody can be anybody. For development."),
 ];
+
+/// The keys of the back end's API; read by [`api_keys`].
+pub const API: [Flag; 2] = [
+    Flag::value("api-key", "KEYS", "What the application's back end proves itself with at /v1, at least 32 bytes; several, separated by commas, while one is replaced. Without a key only tokens with the scope admin open it. Prefer the variable or the file: arguments are visible to others.").secret(),
+    Flag::value("api-key-file", "FILE", "A file that holds them, separated by commas or lines."),
+];
+
+const MESSAGE_BYTES: [Flag; 1] = [Flag::value(
+    "message-bytes",
+    "BYTES",
+    "Size of a message's data at the back end's API, at most 1048576. Give what the nodes are given.",
+)
+.default("65536")];
 
 /// How lookups are answered; read by [`answers`].
 pub const ANSWERS: [Flag; 2] = [
@@ -45,6 +59,8 @@ pub static COMMAND: Command = Command {
         Group { title: "Lookups", flags: &[LISTEN] },
         Group { title: "Callers", flags: &CALLERS },
         Group { title: "Answers", flags: &ANSWERS },
+        Group { title: "Back end API", flags: &API },
+        Group { title: "Messages", flags: &MESSAGE_BYTES },
         Group { title: "Cluster", flags: &SERVICES },
         Group { title: "Store", flags: &shared::STORE },
         Group { title: "Secrets", flags: &shared::SECRETS },
@@ -70,6 +86,10 @@ pub struct Told {
     pub callers: Callers,
     /// How lookups are answered.
     pub answers: Answers,
+    /// The keys of the back end's API.
+    pub api_keys: ApiKeys,
+    /// Bytes of a message's data, at most.
+    pub message_bytes_max: usize,
 }
 
 /// What [`answers`] reads.
@@ -91,6 +111,8 @@ pub fn read(settings: &mut Settings) -> Told {
         secrets: secrets(settings),
         callers: callers(settings, false),
         answers: answers(settings),
+        api_keys: api_keys(settings),
+        message_bytes_max: usize::try_from(settings.number("message-bytes", 128..=1024 * 1024)).unwrap_or(0),
     }
 }
 
@@ -126,6 +148,31 @@ pub fn callers(settings: &mut Settings, insecure_by_default: bool) -> Callers {
             Callers::Anyone
         }
     }
+}
+
+/// Reads [`API`].
+pub fn api_keys(settings: &mut Settings) -> ApiKeys {
+    let given = settings.secret_opt("api-key");
+    let keys: Vec<&str> = given
+        .iter()
+        .flat_map(|all| all.expose().split([',', '\n']))
+        .map(str::trim)
+        .filter(|key| !key.is_empty())
+        .collect();
+    let remedy = "write random ones, such as of: openssl rand -hex 32";
+    if keys.iter().any(|key| key.len() < ApiKeys::BYTES_MIN) {
+        let what = format!("one of them has fewer than {} bytes", ApiKeys::BYTES_MIN);
+        settings.mistake("api-key", what, remedy);
+    }
+    // A header has to carry them.
+    if !keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        settings.mistake("api-key", "one of them has a space, or is not ASCII", remedy);
+    }
+    if keys.len() > ApiKeys::COUNT_MAX {
+        let what = format!("there are {}, and {} are taken at most", keys.len(), ApiKeys::COUNT_MAX);
+        settings.mistake("api-key", what, "leave out the oldest");
+    }
+    ApiKeys::new(keys)
 }
 
 /// Reads [`ANSWERS`]. All origins, if the process took the default of `cors-origin` away and nothing is given.

@@ -11,6 +11,9 @@ use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::request::LookupRequest;
 
+/// The permission to join any group.
+const JOIN_ANY: &str = "join:*";
+
 /// What this process knows of the ring of the service that was asked for.
 #[derive(Debug, Clone)]
 pub enum RingView {
@@ -63,7 +66,7 @@ pub fn decide(
 fn holder(caller: Caller, id: Option<String>) -> Result<Holder, Refusal> {
     let (user, token_expires_s, grants) = match (caller, id) {
         (Caller::Anyone, None) => return Err(Refusal::IdRequired),
-        (Caller::Anyone, Some(id)) => (id, None, Grants::default()),
+        (Caller::Anyone, Some(id)) => (id, None, anyones()),
         (Caller::Known(known), id) => {
             let for_others = || known.has_scope(SCOPE_ACT_FOR_OTHERS) || known.has_scope(SCOPE_ADMIN);
             let user = match id {
@@ -75,6 +78,11 @@ fn holder(caller: Caller, id: Option<String>) -> Result<Holder, Refusal> {
         }
     };
     Ok(Holder { user, avoid: Vec::new(), token_expires_s, grants })
+}
+
+/// What somebody may do whom nothing is known of: whatever one user may do, but nothing that reaches everybody.
+fn anyones() -> Grants {
+    Grants { permissions: vec![JOIN_ANY.to_owned()], ..Grants::default() }
 }
 
 /// The user's home, or the next node clockwise that is not to be avoided; with it what of `avoid` the ticket carries:

@@ -3,10 +3,12 @@
 //! A lookup is a pure decision ([`decide`]) over values that are in memory already: it creates nothing, asks nobody, and
 //! awaits nothing once the caller is known. Each service has its own ring, followed by a keeper of its own.
 //!
+//! The same port has the back end's API ([`api`]): messages from the application's servers to the nodes, and what is known
+//! of users, groups and nodes.
+//!
 //! The caller binds and decides when to stop: [`run`] takes bound sockets, one store per service and a shutdown token, so
 //! that it runs as a process of its own as well as inside another.
 
-#[allow(dead_code, reason = "the routes that use it are being built")]
 mod api;
 mod app;
 mod caller;
@@ -20,6 +22,7 @@ mod request;
 mod run;
 mod service;
 
+pub use self::api::{API_BODY_BYTES_MAX, ApiKeys, MESSAGES_MAX};
 pub use self::caller::{Caller, Callers};
 pub use self::decide::{RingView, Stamp, decide};
 pub use self::http::{Origins, StaticPage};
@@ -27,3 +30,4 @@ pub use self::process::process;
 pub use self::refusal::Refusal;
 pub use self::request::{AVOID_MAX, BODY_BYTES_MAX, DEFAULT_SERVICE, LookupRequest};
 pub use self::run::{Config, LookupService, RunError, Sockets, run};
+pub use self::service::ServiceStore;

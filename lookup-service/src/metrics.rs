@@ -1,4 +1,4 @@
-//! What this process counts of lookups.
+//! What this process counts of lookups and of the back end's API.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,11 +15,14 @@ const SECONDS: [f64; 10] = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2
 
 type Outcome = [(&'static str, &'static str); 1];
 
-/// The counters of lookups.
+type ApiOutcome = [(&'static str, &'static str); 2];
+
+/// The counters of lookups and of the back end's API.
 pub(crate) struct Metrics {
     outcomes: Family<Outcome, Counter<u64, AtomicU64>>,
     granted: Counter<u64, AtomicU64>,
     seconds: Histogram,
+    api: Family<ApiOutcome, Counter<u64, AtomicU64>>,
 }
 
 // === impl Metrics ===
@@ -29,7 +32,7 @@ impl Metrics {
         let outcomes = Family::<Outcome, Counter<u64, AtomicU64>>::default();
         // The handle is kept: finding it by its label costs as much as the rest of the counting.
         let granted = outcomes.get_or_create(&outcome("granted")).clone();
-        Self { outcomes, granted, seconds: Histogram::new(SECONDS) }
+        Self { outcomes, granted, seconds: Histogram::new(SECONDS), api: Family::default() }
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -43,6 +46,11 @@ impl Metrics {
             "Time from a lookup's whole request to its answer",
             self.seconds.clone(),
         );
+        registry.register(
+            "ringdial_api_requests",
+            "Requests of the back end's API by operation and outcome: ok, or the refusal's code",
+            self.api.clone(),
+        );
     }
 
     /// Counts one lookup.
@@ -52,6 +60,12 @@ impl Metrics {
             Some(refusal) => self.outcomes.get_or_create(&outcome(refusal.code())).inc(),
         };
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts one request of the back end's API.
+    pub(crate) fn count_api(&self, operation: &'static str, refused: Option<Refusal>) {
+        let outcome = refused.map_or("ok", Refusal::code);
+        self.api.get_or_create(&[("operation", operation), ("outcome", outcome)]).inc();
     }
 }
 

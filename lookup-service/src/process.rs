@@ -1,9 +1,8 @@
 //! The process `lookup-service`: configuration, ports, signals, exit code.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use cluster::membership::MembershipStore;
+use cluster::log::LogConfig;
 use cluster::store::{RedisConfig, RedisStore, StoreError};
 use edge::config::load;
 use edge::failure::{Failure, end};
@@ -14,6 +13,7 @@ use edge::{logging, process as os, shutdown};
 
 use crate::config::{COMMAND, Told, read};
 use crate::run::{Config, Sockets, run};
+use crate::service::ServiceStore;
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
@@ -35,6 +35,8 @@ async fn start(told: Told) -> Result<(), Failure> {
         callers: told.callers,
         ticket_life_s: told.answers.ticket_life_s,
         origins: told.answers.origins,
+        api_keys: told.api_keys,
+        message_bytes_max: told.message_bytes_max,
         store_wait: told.store.redis_wait,
         limits: told.public.limits,
         tls,
@@ -47,15 +49,19 @@ async fn start(told: Told) -> Result<(), Failure> {
     Ok(run(config, Sockets { public, admin }, stores, stop).await?)
 }
 
-/// One store per service, all on one connection, which is begun here and waits for nothing.
-fn stores(told: &Told) -> Result<Vec<Arc<dyn MembershipStore>>, StoreError> {
+/// One store per service. All membership is on one connection, which is begun here and waits for nothing.
+fn stores(told: &Told) -> Result<Vec<ServiceStore>, StoreError> {
     let redis = RedisStore::connect(&RedisConfig::new(told.store.redis.expose()))?;
     tracing::info!(
         address = redis.address(),
         wait_s = told.store.redis_wait.as_secs(),
         "reading the rings from Redis"
     );
-    told.services.iter().map(|service| redis.membership(service, told.store.lease)).collect()
+    let store = |service: &String| {
+        let membership = redis.membership(service, told.store.lease)?;
+        Ok(ServiceStore { membership, log: redis.log(service, LogConfig::default())? })
+    };
+    told.services.iter().map(store).collect()
 }
 
 /// The configuration was read with a mistake then, which ends the process before this.

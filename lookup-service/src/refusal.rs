@@ -1,15 +1,18 @@
-//! Why a request was refused: one enum, one table to status, stable code and remedy.
+//! Why a request was refused: one enum, one table to status, stable code and remedy. Lookups and the back end's API share
+//! it.
 
 use std::time::Duration;
 
-use cluster::limits::ID_BYTES_MAX;
+use cluster::limits::{HISTORY_LIMIT_MAX, ID_BYTES_MAX};
 use cluster::tokens::AppTokenError;
+use cluster::wire::codes::ErrorCode;
 use edge::problem::Problem;
 use http::StatusCode;
 
-use crate::request::{AVOID_MAX, BODY_BYTES_MAX};
+use crate::api::MESSAGES_MAX;
+use crate::request::AVOID_MAX;
 
-/// When to come back to a service that has no nodes, or whose ring is not known yet.
+/// When to come back to what is not there now: nodes, the ring, the log.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request was refused. The text says what to do about it and quotes nothing that the caller sent.
@@ -24,7 +27,7 @@ pub enum Refusal {
     )]
     BadJson,
     /// An id outside the limits.
-    #[error("`id` has 1 to {ID_BYTES_MAX} bytes of UTF-8 without control characters")]
+    #[error("an id, or a group's name, has 1 to {ID_BYTES_MAX} bytes of UTF-8 without control characters")]
     BadId,
     /// No token that would name the user, and no id.
     #[error("`id` is missing: ids are taken without tokens here, so the request names the user")]
@@ -63,20 +66,70 @@ pub enum Refusal {
     #[error("the service has no nodes at present: try again")]
     NoNodes,
     /// No such path.
-    #[error("there is nothing at this path: see /lookup and /ring")]
+    #[error("there is nothing at this path: see /openapi.json")]
     NotFound,
     /// The path is there, the method is not.
     #[error("this path takes {0}")]
     Method(&'static str),
-    /// Over [`BODY_BYTES_MAX`].
-    #[error("the body is over {BODY_BYTES_MAX} bytes: send `id`, `service` and `avoid` and nothing else")]
-    BodyTooLarge,
+    /// Over so many bytes.
+    #[error("the body is over {0} bytes: send less at once")]
+    BodyTooLarge(usize),
     /// The body did not arrive.
     #[error("the body broke off: send it again")]
     BodyBroken,
     /// Not JSON.
     #[error("the body is not called JSON: send Content-Type: application/json")]
     MediaType,
+    /// Nobody can use the back end's API.
+    #[error(
+        "the back end's API is closed here: the operator has set neither an API key nor how the application's tokens are known"
+    )]
+    ApiClosed,
+    /// Neither key nor token.
+    #[error(
+        "the request needs an API key, or an application's token with the scope admin: Authorization: Bearer <it>"
+    )]
+    ApiKeyMissing,
+    /// Not one of the keys, and no token either.
+    #[error(
+        "this is no API key of this process, and no token of the application: check which cluster it is for"
+    )]
+    ApiKeyUnknown,
+    /// A good token of somebody who may not use the API.
+    #[error("the token's `scope` does not name admin: sign one that does, or use an API key")]
+    NotAdmin,
+    /// A path that cannot be read.
+    #[error("the path cannot be read: percent-encode the UTF-8 of ids and names")]
+    BadPath,
+    /// A body that is no message and no batch.
+    #[error("the body is neither a message nor {{\"messages\": [...]}}: send a JSON object, each field once")]
+    BadMessages,
+    /// More than [`MESSAGES_MAX`].
+    #[error("a batch has at most {MESSAGES_MAX} messages: split it")]
+    TooManyMessages,
+    /// A message with something wrong in it.
+    #[error("{0}")]
+    BadMessage(&'static str),
+    /// `data` of more than so many bytes.
+    #[error("`data` is over {0} bytes: keep it elsewhere and send a reference")]
+    DataTooLarge(usize),
+    /// A page that cannot be had.
+    #[error(
+        "`after` and `before` are offsets, of which one is given at most; `limit` is 1 to {HISTORY_LIMIT_MAX}; `epoch` is 16 hexadecimal digits"
+    )]
+    BadPage,
+    /// No such node.
+    #[error("the service has no node with this id: see /v1/nodes")]
+    UnknownNode,
+    /// The store of the membership did not do what was asked.
+    #[error("the store does not answer, so that the ring cannot be changed: try again")]
+    StoreUnavailable,
+    /// The log cannot be read.
+    #[error("the log cannot be read at present: try again")]
+    LogUnavailable,
+    /// What a node said.
+    #[error("{}", .0.message())]
+    Node(ErrorCode),
     /// A bug.
     #[error("something went wrong here; this is a bug, please report it")]
     Internal,
@@ -103,9 +156,23 @@ impl Refusal {
             Self::NoNodes => "no_nodes",
             Self::NotFound => "not_found",
             Self::Method(_) => "method_not_allowed",
-            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooLarge(_) => "body_too_large",
             Self::BodyBroken => "body_broken",
             Self::MediaType => "unsupported_media_type",
+            Self::ApiClosed => "api_closed",
+            Self::ApiKeyMissing => "api_key_missing",
+            Self::ApiKeyUnknown => "api_key_unknown",
+            Self::NotAdmin => "not_admin",
+            Self::BadPath => "bad_path",
+            Self::BadMessages => "bad_json",
+            Self::TooManyMessages => "too_many_messages",
+            Self::BadMessage(_) => "bad_message",
+            Self::DataTooLarge(_) => "too_large",
+            Self::BadPage => "bad_page",
+            Self::UnknownNode => "unknown_node",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::LogUnavailable => "log_unavailable",
+            Self::Node(code) => code.code(),
             Self::Internal => "internal",
         }
     }
@@ -120,14 +187,24 @@ impl Refusal {
             | Self::BadAvoid
             | Self::TooManyAvoided
             | Self::ClaimsTooLarge
-            | Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::TokenMissing | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NotYours => StatusCode::FORBIDDEN,
-            Self::UnknownService | Self::NotFound => StatusCode::NOT_FOUND,
+            | Self::BodyBroken
+            | Self::BadPath
+            | Self::BadMessages
+            | Self::TooManyMessages
+            | Self::BadMessage(_)
+            | Self::BadPage => StatusCode::BAD_REQUEST,
+            Self::TokenMissing | Self::Token(_) | Self::ApiKeyMissing | Self::ApiKeyUnknown => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::NotYours | Self::ApiClosed | Self::NotAdmin => StatusCode::FORBIDDEN,
+            Self::UnknownService | Self::NotFound | Self::UnknownNode => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::DataTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::RingNotRead | Self::NoNodes => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RingNotRead | Self::NoNodes | Self::StoreUnavailable | Self::LogUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Node(code) => status_of(code),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -136,7 +213,10 @@ impl Refusal {
     pub fn problem(self) -> Problem {
         let problem = Problem::new(self.status(), self.code(), self.to_string());
         match self {
-            Self::RingNotRead | Self::NoNodes => problem.retry_after(RETRY_AFTER),
+            Self::RingNotRead | Self::NoNodes | Self::StoreUnavailable | Self::LogUnavailable => {
+                problem.retry_after(RETRY_AFTER)
+            }
+            Self::Node(code) if code.temporary() => problem.retry_after(RETRY_AFTER),
             Self::BodyBroken | Self::Token(AppTokenError::NotYet) => problem.temporary(),
             _ => problem,
         }
@@ -146,5 +226,23 @@ impl Refusal {
 impl From<AppTokenError> for Refusal {
     fn from(error: AppTokenError) -> Self {
         Self::Token(error)
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(code: ErrorCode) -> Self {
+        Self::Node(code)
+    }
+}
+
+/// What a node's word is in HTTP's. Those that are about a connection never come here.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadRequest | ErrorCode::BadId | ErrorCode::TooManyUsers => StatusCode::BAD_REQUEST,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::KeyReused | ErrorCode::TooManyGroups => StatusCode::CONFLICT,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        _ if code.temporary() => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_GATEWAY,
     }
 }

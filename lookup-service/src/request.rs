@@ -120,20 +120,31 @@ pub(crate) fn service_of(query: &str) -> Result<Option<String>, Refusal> {
     Ok(service)
 }
 
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Names and values of a query, undecoded.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-fn set(field: &mut Option<String>, value: &str) -> Result<(), Refusal> {
+/// Sets a field that may be given once.
+pub(crate) fn set(field: &mut Option<String>, value: &str) -> Result<(), Refusal> {
     match field.replace(decoded(value)?.into_owned()) {
         None => Ok(()),
         Some(_) => Err(Refusal::BadQuery),
     }
 }
 
+/// The bytes of a path's segment, strictly: as [`decoded`], but `+` is a plus.
+///
+/// # Errors
+/// [`Refusal::BadPath`].
+pub(crate) fn decoded_segment(text: &str) -> Result<String, Refusal> {
+    // What `decoded` takes for a space.
+    decoded(&text.replace('+', "%2B")).map(Cow::into_owned).map_err(|_| Refusal::BadPath)
+}
+
 /// `application/x-www-form-urlencoded`, strictly: a `%` without two hexadecimal digits and bytes that are not UTF-8 are
 /// errors, where browsers let them pass.
-fn decoded(text: &str) -> Result<Cow<'_, str>, Refusal> {
+pub(crate) fn decoded(text: &str) -> Result<Cow<'_, str>, Refusal> {
     if !text.contains(['%', '+']) {
         return Ok(Cow::Borrowed(text));
     }

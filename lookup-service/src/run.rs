@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::membership::{KeeperError, MembershipStore, RecordKeys};
+use cluster::membership::{KeeperError, RecordKeys};
 use cluster::secret::Secrets;
 use cluster::tokens::Tickets;
 use edge::admin::Reason;
@@ -19,11 +19,13 @@ use edge::{admin, serve};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::ApiKeys;
+use crate::api::backend::unlinked;
 use crate::app::App;
 use crate::caller::Callers;
 use crate::http::{self, Origins, StaticPage};
 use crate::metrics::Metrics;
-use crate::service::Service;
+use crate::service::{Service, ServiceStore};
 
 /// What a lookup service is told.
 #[derive(Clone)]
@@ -36,6 +38,10 @@ pub struct Config {
     pub ticket_life_s: u64,
     /// Which pages of browsers may look up.
     pub origins: Origins,
+    /// The keys of the back end's API.
+    pub api_keys: ApiKeys,
+    /// Bytes of a message's data, at most: what the nodes take of their clients.
+    pub message_bytes_max: usize,
     /// How long the start may find no store before it fails.
     pub store_wait: Duration,
     /// The bounds of the public listener.
@@ -86,7 +92,7 @@ pub struct LookupService {
 pub async fn run(
     config: Config,
     sockets: Sockets,
-    stores: Vec<Arc<dyn MembershipStore>>,
+    stores: Vec<ServiceStore>,
     shutdown: CancellationToken,
 ) -> Result<(), RunError> {
     let lookups = LookupService::new(config, stores);
@@ -113,12 +119,14 @@ pub async fn run(
 
 impl LookupService {
     /// Nothing happens before [`LookupService::serve`]. Each of `stores` is a service answered for.
-    pub fn new(config: Config, stores: Vec<Arc<dyn MembershipStore>>) -> Self {
+    pub fn new(config: Config, stores: Vec<ServiceStore>) -> Self {
         let app = Arc::new(App {
             services: stores.into_iter().map(Service::new).collect(),
             callers: config.callers.clone(),
             tickets: Tickets::new(config.secrets.ticket_keys()),
             ticket_life_s: config.ticket_life_s,
+            api_keys: config.api_keys.clone(),
+            message_bytes_max: config.message_bytes_max,
             metrics: Metrics::new(),
         });
         Self { app, config, counts: Counts::default() }
@@ -206,7 +214,7 @@ async fn follow(
         let (app, keys, stop) = (app.clone(), keys.clone(), stop.clone());
         starts.spawn(async move {
             let service = &app.services[index];
-            let started = service.start(keys, wait, stop).await;
+            let started = service.start(keys, wait, unlinked, stop).await;
             started.map_err(|cause| RunError::Membership { service: service.name().to_owned(), cause })
         });
     }

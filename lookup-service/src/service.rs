@@ -4,17 +4,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cluster::log::Log;
 use cluster::membership::{Keeper, KeeperConfig, KeeperError, MembershipStore, RecordKeys, Role};
 use cluster::ring::{Ring, Signature, Version, public_document};
 use edge::metrics::Membership;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::backend::Backend;
 use crate::decide::RingView;
+use crate::refusal::Refusal;
+
+/// What a service has in the store.
+#[derive(Clone)]
+pub struct ServiceStore {
+    /// Its membership.
+    pub membership: Arc<dyn MembershipStore>,
+    /// Its log, which is only read here.
+    pub log: Arc<dyn Log>,
+}
 
 /// One service.
 pub(crate) struct Service {
-    store: Arc<dyn MembershipStore>,
+    store: ServiceStore,
     /// Set once the store has been read.
     started: OnceLock<Started>,
     /// Behind tokio's lock, as it is held while a document is written.
@@ -22,7 +34,8 @@ pub(crate) struct Service {
 }
 
 struct Started {
-    keeper: Keeper,
+    keeper: Arc<Keeper>,
+    backend: Arc<dyn Backend>,
     view: watch::Receiver<Option<Arc<Ring>>>,
 }
 
@@ -39,27 +52,29 @@ pub(crate) struct Document {
 // === impl Service ===
 
 impl Service {
-    pub(crate) fn new(store: Arc<dyn MembershipStore>) -> Self {
+    pub(crate) fn new(store: ServiceStore) -> Self {
         Self { store, started: OnceLock::new(), document: Mutex::new(None) }
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.store.service()
+        self.store.membership.service()
     }
 
-    /// Follows the ring until `shutdown`; returns once it has been read, which includes that there is none.
+    /// Follows the ring until `shutdown`; returns once it has been read, which includes that there is none. `link` makes
+    /// the way to the nodes.
     pub(crate) async fn start(
         &self,
         keys: RecordKeys,
         wait: Duration,
+        link: impl FnOnce(Arc<Keeper>) -> Arc<dyn Backend>,
         shutdown: CancellationToken,
     ) -> Result<(), KeeperError> {
         let mut config = KeeperConfig::new(Role::Observer, keys);
         config.initial_wait = wait;
-        let keeper = Keeper::start(self.store.clone(), config, shutdown).await?;
-        let view = keeper.view();
+        let keeper = Arc::new(Keeper::start(self.store.membership.clone(), config, shutdown).await?);
+        let (view, backend) = (keeper.view(), link(keeper.clone()));
         // Started once only; a second keeper would be dropped and so end.
-        let _ = self.started.set(Started { keeper, view });
+        let _ = self.started.set(Started { keeper, backend, view });
         Ok(())
     }
 
@@ -72,6 +87,39 @@ impl Service {
                 Some(ring) => RingView::Ring(ring.clone()),
             },
         }
+    }
+
+    /// The ring.
+    ///
+    /// # Errors
+    /// [`Refusal::RingNotRead`], [`Refusal::NoNodes`].
+    pub(crate) fn ring(&self) -> Result<Arc<Ring>, Refusal> {
+        match self.view() {
+            RingView::Ring(ring) => Ok(ring),
+            RingView::None => Err(Refusal::NoNodes),
+            RingView::NotRead | RingView::UnknownService => Err(Refusal::RingNotRead),
+        }
+    }
+
+    /// The way to the nodes.
+    ///
+    /// # Errors
+    /// [`Refusal::RingNotRead`].
+    pub(crate) fn backend(&self) -> Result<&Arc<dyn Backend>, Refusal> {
+        self.started.get().map(|started| &started.backend).ok_or(Refusal::RingNotRead)
+    }
+
+    /// The membership.
+    ///
+    /// # Errors
+    /// [`Refusal::RingNotRead`].
+    pub(crate) fn keeper(&self) -> Result<&Keeper, Refusal> {
+        self.started.get().map(|started| &*started.keeper).ok_or(Refusal::RingNotRead)
+    }
+
+    /// The log.
+    pub(crate) fn log(&self) -> &dyn Log {
+        &*self.store.log
     }
 
     /// How membership stands, for the metrics page.

@@ -4,17 +4,20 @@
 
 #[path = "../../cluster/tests/document/mod.rs"]
 mod document;
+mod support;
 
 use std::collections::BTreeSet;
 
 use cluster::grant::TICKET_LIFE_S;
 use cluster::tokens::AppTokenError;
+use cluster::wire::codes::ErrorCode;
 use document::{fields, table};
 use edge::limits::Limits;
 use edge::problem::Problem;
 use edge::websocket::HandshakeError;
 use http::StatusCode;
-use lookup_service::{AVOID_MAX, BODY_BYTES_MAX, Refusal};
+use lookup_service::{API_BODY_BYTES_MAX, AVOID_MAX, BODY_BYTES_MAX, MESSAGES_MAX, Refusal};
+use support::described::Described;
 
 #[test]
 fn problems_with_status_and_whether_they_pass() {
@@ -26,8 +29,21 @@ fn problems_with_status_and_whether_they_pass() {
         let Problem { code, status, temporary, .. } = refusal.problem();
         (code, status.to_string(), if temporary { "yes" } else { "no" }.to_owned())
     };
-    assert_eq!(told, all(Refusal::BadQuery, after).into_iter().map(in_code).collect());
+    let of_lookups = all(Refusal::BadQuery, after).into_iter().take_while(|refusal| *refusal != FIRST_OF_API);
+    assert_eq!(told, of_lookups.map(in_code).collect());
     assert_eq!(told.len(), table("lookup problems").len(), "a code is listed twice");
+}
+
+/// The document of the whole interface has the back end's, too, and what the port itself refuses.
+#[test]
+fn problems_of_the_whole_interface() {
+    let mut in_code: BTreeSet<_> = all(Refusal::BadQuery, after)
+        .into_iter()
+        .map(|refusal| refusal.problem())
+        .map(|problem| (problem.status, problem.code))
+        .collect();
+    in_code.insert((408, "request_timeout".to_owned()));
+    assert_eq!(Described::load().codes(), in_code);
 }
 
 /// Flags are the operator's; whoever reads a problem can only change the request.
@@ -79,6 +95,8 @@ fn limits_of_requests() {
     let port = Limits::default();
     let in_code = [
         ("bytes of a lookup's body", BODY_BYTES_MAX as u64),
+        ("bytes of the body of a back end's request", API_BODY_BYTES_MAX as u64),
+        ("messages in a back end's request", MESSAGES_MAX as u64),
         ("nodes to avoid", AVOID_MAX as u64),
         ("seconds that a ticket lives", TICKET_LIFE_S),
         ("bytes of a request's head", port.header_bytes_max as u64),
@@ -111,13 +129,43 @@ fn after(refusal: Refusal) -> Option<Refusal> {
         Refusal::RingNotRead => Refusal::NoNodes,
         Refusal::NoNodes => Refusal::NotFound,
         Refusal::NotFound => Refusal::Method("GET"),
-        Refusal::Method(_) => Refusal::BodyTooLarge,
-        Refusal::BodyTooLarge => Refusal::BodyBroken,
+        Refusal::Method(_) => Refusal::BodyTooLarge(BODY_BYTES_MAX),
+        Refusal::BodyTooLarge(_) => Refusal::BodyBroken,
         Refusal::BodyBroken => Refusal::MediaType,
         Refusal::MediaType => Refusal::Internal,
-        Refusal::Internal => return None,
+        Refusal::Internal => FIRST_OF_API,
+        Refusal::ApiClosed => Refusal::ApiKeyMissing,
+        Refusal::ApiKeyMissing => Refusal::ApiKeyUnknown,
+        Refusal::ApiKeyUnknown => Refusal::NotAdmin,
+        Refusal::NotAdmin => Refusal::BadPath,
+        Refusal::BadPath => Refusal::BadMessages,
+        Refusal::BadMessages => Refusal::TooManyMessages,
+        Refusal::TooManyMessages => Refusal::BadMessage("it is wrong"),
+        Refusal::BadMessage(_) => Refusal::DataTooLarge(1),
+        Refusal::DataTooLarge(_) => Refusal::BadPage,
+        Refusal::BadPage => Refusal::UnknownNode,
+        Refusal::UnknownNode => Refusal::StoreUnavailable,
+        Refusal::StoreUnavailable => Refusal::LogUnavailable,
+        Refusal::LogUnavailable => Refusal::Node(OF_NODES[0]),
+        Refusal::Node(code) => {
+            let next = OF_NODES.iter().position(|one| *one == code).unwrap() + 1;
+            Refusal::Node(*OF_NODES.get(next)?)
+        }
     })
 }
+
+/// Where the refusals of lookups end.
+const FIRST_OF_API: Refusal = Refusal::ApiClosed;
+
+/// What nodes say of a back end's requests.
+const OF_NODES: [ErrorCode; 6] = [
+    ErrorCode::TooManyUsers,
+    ErrorCode::KeyReused,
+    ErrorCode::TooManyGroups,
+    ErrorCode::Unavailable,
+    ErrorCode::LogUnavailable,
+    ErrorCode::Overloaded,
+];
 
 fn after_token(error: AppTokenError) -> Option<AppTokenError> {
     Some(match error {

@@ -110,7 +110,7 @@ async fn not_yours_not_here_not_so() {
     lookup.get("/lookup?id=bob").token(&jwt("alice")).send().await.problem(403, "not_yours");
     lookup.get("/lookup?service=dc").token(&jwt("alice")).send().await.problem(404, "unknown_service");
     lookup.get("/ring?service=dc").send().await.problem(404, "unknown_service");
-    for path in ["/", "/no/such/path", "/lookup/x", "/lookups", "/v1/messages", "/%", "//lookup"] {
+    for path in ["/", "/no/such/path", "/lookup/x", "/lookups", "/v1", "/v1/x", "/%", "//lookup"] {
         lookup.get(path).send().await.problem(404, "not_found");
     }
     for (method, path, allowed) in [
@@ -118,6 +118,8 @@ async fn not_yours_not_here_not_so() {
         ("HEAD", "/lookup", "GET, POST, OPTIONS"),
         ("BREW", "/lookup", "GET, POST, OPTIONS"),
         ("POST", "/ring", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/messages", "POST, OPTIONS"),
+        ("POST", "/docs", "GET, HEAD, OPTIONS"),
     ] {
         let answer = lookup.ask(method, path).send().await;
         assert_eq!(answer.header("allow"), allowed, "{method} {path}");

@@ -8,8 +8,10 @@ use cluster::log::Retentions;
 use cluster::tokens::random_id;
 use edge::config::shared::{self, Operations, Public, SecretTexts};
 use edge::config::{Command, Flag, Group, Hidden, Settings};
-use lookup_service::Callers;
-use lookup_service::config::{ANSWERS as ANSWERS_OF_LOOKUPS, Answers, CALLERS, LISTEN, answers, callers};
+use lookup_service::config::{
+    ANSWERS as ANSWERS_OF_LOOKUPS, API, Answers, CALLERS, LISTEN, answers, api_keys, callers,
+};
+use lookup_service::{ApiKeys, Callers};
 use ws_node::{LIMITS, RETENTION, SessionLimits, retentions, session_limits};
 
 /// How many nodes one process may hold.
@@ -49,6 +51,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Nodes", flags: &PARTS },
         Group { title: "Callers", flags: &CALLERS },
         Group { title: "Answers", flags: &ANSWERS },
+        Group { title: "Back end API (without tokens and keys, a random key is made)", flags: &API },
         Group { title: "Public ports", flags: &shared::PUBLIC },
         Group { title: "Messages", flags: &[RETENTION] },
         Group { title: "Limits", flags: &LIMITS },
@@ -72,6 +75,10 @@ pub struct Config {
     pub callers: Callers,
     /// How lookups are answered.
     pub answers: Answers,
+    /// The keys of the back end's API.
+    pub api_keys: ApiKeys,
+    /// The one that was made here, to be told: there was no other way in.
+    pub random_api_key: Option<Hidden>,
     /// Whether no origins were named: only pages from here may look up then.
     pub own_origins: bool,
     /// How much topics keep.
@@ -89,13 +96,17 @@ pub struct Config {
 /// Reads all flags.
 pub fn read(settings: &mut Settings) -> Config {
     let (secrets, random_secret) = secrets(settings);
+    let callers = callers(settings, true);
+    let (api_keys, random_api_key) = api(settings, &callers);
     let config = Config {
         public: shared::public(settings),
         nodes: usize::try_from(settings.number("nodes", NODES)).unwrap_or(1),
         node_ip: settings.required("node-listen-ip", Ipv4Addr::LOCALHOST.into(), address),
         lease: shared::lease(settings),
-        callers: callers(settings, true),
+        callers,
         answers: answers(settings),
+        api_keys,
+        random_api_key,
         own_origins: !settings.is_given("cors-origin"),
         retentions: retentions(settings),
         limits: session_limits(settings),
@@ -121,6 +132,17 @@ fn secrets(settings: &mut Settings) -> (SecretTexts, bool) {
         secrets.current = Some(Hidden::new(random_id() + &random_id()));
     }
     (secrets, random)
+}
+
+/// Whoever tries this out shall be able to try the API too: where nothing else would open it, a random key does. Not
+/// without a key, as any page that is open in a developer's browser could then send messages.
+fn api(settings: &mut Settings, callers: &Callers) -> (ApiKeys, Option<Hidden>) {
+    let keys = api_keys(settings);
+    if !keys.is_empty() || matches!(callers, Callers::Tokens(_)) {
+        return (keys, None);
+    }
+    let key = random_id() + &random_id();
+    (ApiKeys::new([key.as_str()]), Some(Hidden::new(key)))
 }
 
 fn address(text: &str) -> Result<IpAddr, String> {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use edge::config::load;
+use edge::config::{Hidden, load};
 use edge::failure::{Failure, end};
 use edge::listen::{BindError, bind};
 use edge::logging::Format;
@@ -59,7 +59,8 @@ fn announce(running: &Running, config: &Config) -> std::io::Result<()> {
     // Who reads JSON lines reads no greeting.
     if config.operations.log.format == Format::Text {
         let tokens = matches!(config.callers, Callers::Tokens(_));
-        let text = greeting(&running.origin, &running.nodes, tokens);
+        let key = config.random_api_key.as_ref().map(Hidden::expose);
+        let text = greeting(&running.origin, &running.nodes, tokens, key);
         // Nobody is left to greet if stderr is closed.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }

@@ -1,9 +1,8 @@
 //! The parts from their bound sockets to their end, on one store in memory.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
-use cluster::membership::MembershipStore;
+use cluster::log::LogConfig;
 use cluster::secret::{SecretError, Secrets};
 use cluster::store::{MemoryStore, StoreError};
 use edge::admin::{self, Reason};
@@ -14,7 +13,7 @@ use edge::listen::Listener;
 use edge::metrics::Page;
 use edge::serve::Http;
 use edge::tls::{Tls, TlsError};
-use lookup_service::{LookupService, Origins};
+use lookup_service::{LookupService, Origins, ServiceStore};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -130,7 +129,9 @@ struct Begun {
 }
 
 async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<Begun, RunError> {
-    let store = MemoryStore::new().membership(SERVICE, config.lease)?;
+    let store = MemoryStore::new();
+    let log = store.log(SERVICE, LogConfig::default())?;
+    let store = store.membership(SERVICE, config.lease)?;
     let mut page = Page::new("ringdial");
     let mut readiness: Vec<Readiness> = Vec::new();
     let mut nodes = Vec::new();
@@ -150,6 +151,7 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
     }
     let origin = origin(sockets.public.address(), config.public.tls.is_some());
     let own = own_origins(&origin, sockets.public.address());
+    let store = ServiceStore { membership: store, log };
     let lookups = lookups(config, store, (&origin, own), &nodes)?;
     lookups.register(&mut page);
     readiness.push(Box::new(lookups.readiness()));
@@ -247,7 +249,7 @@ fn node_config(id: &str, config: &Config) -> NodeConfig {
 
 fn lookups(
     config: &Config,
-    store: Arc<dyn MembershipStore>,
+    store: ServiceStore,
     (origin, own): (&str, Origins),
     nodes: &[NodeAddress],
 ) -> Result<LookupService, RunError> {
@@ -257,6 +259,8 @@ fn lookups(
         callers: config.callers.clone(),
         ticket_life_s: config.answers.ticket_life_s,
         origins: if config.own_origins { own } else { config.answers.origins.clone() },
+        api_keys: config.api_keys.clone(),
+        message_bytes_max: config.limits.message_bytes,
         store_wait: config.lease,
         limits: config.public.limits.clone(),
         tls: config.public.tls.clone().map(|files| Tls::load(files, Http::OneAndTwo)).transpose()?,

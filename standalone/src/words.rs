@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use crate::run::NodeAddress;
 
-/// The text for a terminal.
-pub(crate) fn greeting(origin: &str, nodes: &[NodeAddress], tokens: bool) -> String {
+/// The text for a terminal. `api_key` is a key that was made at this start.
+pub(crate) fn greeting(origin: &str, nodes: &[NodeAddress], tokens: bool, api_key: Option<&str>) -> String {
     let mut text = format!(
         "\nRingdial runs: a lookup service and {} in this process, on a store in memory.\n\n  page     {origin}/   \
-         two people can talk there: open it in two windows\n  lookups  {origin}/lookup\n",
+         two people can talk there: open it in two windows\n  lookups  {origin}/lookup, described at {origin}/docs\n",
         if nodes.len() == 1 { "one node".to_owned() } else { format!("{} nodes", nodes.len()) }
     );
     for node in nodes {
@@ -16,6 +16,9 @@ pub(crate) fn greeting(origin: &str, nodes: &[NodeAddress], tokens: bool) -> Str
         let _ = writeln!(text, "  {:<8} {}", node.id, node.url);
     }
     text.push_str(&commands(origin, tokens));
+    if let Some(key) = api_key {
+        text.push_str(&back_end(origin, key));
+    }
     text.push_str(if tokens {
         "\nTOKEN is a token of your application for that user. Ctrl-C ends all this.\n\n"
     } else {
@@ -40,6 +43,16 @@ fn commands(origin: &str, tokens: bool) -> String {
     )
 }
 
+/// One more command, of an application's server.
+fn back_end(origin: &str, key: &str) -> String {
+    format!(
+        "\nA server of yours writes to her over HTTP, with a key that was made at this start:\n\n  \
+         curl -H 'Authorization: Bearer {key}' \\\n    \
+         -H 'Content-Type: application/json' {origin}/v1/messages \\\n    \
+         -d '{{\"to\":{{\"user\":\"alice\"}},\"from\":\"server\",\"data\":{{\"text\":\"Hello from the server\"}}}}'\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,18 +67,24 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_addresses_and_three_commands() {
-        let text = greeting("http://127.0.0.1:7000", &nodes(3), false);
+    fn it_has_the_addresses_and_the_commands() {
+        let text = greeting(
+            "http://127.0.0.1:7000",
+            &nodes(3),
+            false,
+            Some("a key of the length that random keys have: 44"),
+        );
         assert!(text.contains("3 nodes") && text.contains("n3       ws://127.0.0.1:3/ws"), "{text}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 3, "{text}");
-        assert!(text.contains("INSECURE"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 4, "{text}");
+        assert!(text.contains("INSECURE") && text.contains("Bearer a key of"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 100), "{text}");
     }
 
     #[test]
     fn with_tokens_the_commands_take_one() {
-        let text = greeting("http://127.0.0.1:7000", &nodes(1), true);
+        let text = greeting("http://127.0.0.1:7000", &nodes(1), true, None);
         assert!(text.contains("one node") && !text.contains("INSECURE"), "{text}");
+        assert!(!text.contains("/v1/messages"), "{text}");
         assert_eq!(text.lines().filter(|line| line.contains("$TOKEN")).count(), 3, "{text}");
     }
 }

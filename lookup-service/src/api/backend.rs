@@ -1,7 +1,10 @@
 //! What the back end's API needs of the nodes of one service. `peers` does it over links; tests do it in memory.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use cluster::log::Position;
+use cluster::membership::Keeper;
 use cluster::wire::codes::ErrorCode;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -41,8 +44,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
 /// A message from the application's back end. All of it has been checked against the limits.
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "what reads them is being built")]
 pub(crate) struct OutMessage {
-    /// The sender that receivers are told, and the scope of `key`.
+    /// The sender that receivers are told, and the scope of `key`. Empty: the application itself, which is no user.
     pub(crate) from: String,
     /// Whom it is for.
     pub(crate) to: Target,
@@ -59,7 +63,8 @@ pub(crate) struct OutMessage {
 pub(crate) enum Target {
     /// A user's inbox.
     User(String),
-    /// Several users' inboxes, 1 to [`USERS_PER_SEND_MAX`](cluster::limits::USERS_PER_SEND_MAX), each once.
+    /// Several users' inboxes, at most [`USERS_PER_SEND_MAX`](cluster::limits::USERS_PER_SEND_MAX), each once; none is
+    /// sent to nobody, and that is no error.
     Users(Vec<String>),
     /// A group.
     Group(String),
@@ -100,4 +105,37 @@ pub(crate) struct PresenceState {
     pub(crate) users: Option<Vec<String>>,
     /// Whether the home took over so lately that it may not know of all members yet.
     pub(crate) settling: bool,
+}
+
+/// Nodes that nobody can reach.
+struct Unlinked;
+
+/// Stands in until a service has its links.
+pub(crate) fn unlinked(_: Arc<Keeper>) -> Arc<dyn Backend> {
+    Arc::new(Unlinked)
+}
+
+// === impl Unlinked ===
+
+#[async_trait]
+impl Backend for Unlinked {
+    async fn send(&self, messages: Vec<OutMessage>) -> Vec<Result<Sent, ErrorCode>> {
+        messages.iter().map(|_| Err(ErrorCode::Unavailable)).collect()
+    }
+
+    async fn user(&self, _: &str) -> Result<UserState, ErrorCode> {
+        Err(ErrorCode::Unavailable)
+    }
+
+    async fn end_sessions(&self, _: &str) -> Result<u32, ErrorCode> {
+        Err(ErrorCode::Unavailable)
+    }
+
+    async fn presence(&self, _: &str) -> Result<PresenceState, ErrorCode> {
+        Err(ErrorCode::Unavailable)
+    }
+
+    async fn set_member(&self, _: &str, _: &str, _: bool) -> Result<u32, ErrorCode> {
+        Err(ErrorCode::Unavailable)
+    }
 }

@@ -27,6 +27,27 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(told.services, ["default"]);
     assert_eq!(told.answers, Answers { ticket_life_s: 30, origins: Origins::Any });
     assert!(matches!(told.callers, Callers::Tokens(_)));
+    assert!(told.api_keys.is_empty());
+    assert_eq!(told.message_bytes_max, cluster::limits::MESSAGE_BYTES_MAX);
+}
+
+#[test]
+fn api_keys_are_long_and_fit_a_header() {
+    let count =
+        |keys: &str| with(&["--insecure-ids", "--api-key", keys]).map(|told| format!("{:?}", told.api_keys));
+    let key = |letter: &str| letter.repeat(32);
+    assert_eq!(count(&key("a")), Ok("ApiKeys(1)".to_owned()));
+    assert_eq!(count(&format!("{}, {},", key("a"), key("b"))), Ok("ApiKeys(2)".to_owned()));
+    for bad in [
+        key("a")[1..].to_owned(),
+        format!("{},short", key("a")),
+        format!("a {}", key("b")),
+        key("ü"),
+        vec![key("a"); 9].join(","),
+    ] {
+        let mistake = count(&bad).unwrap_err();
+        assert!(mistake.starts_with("--api-key: ") && !mistake.contains("aaa"), "{mistake}");
+    }
 }
 
 #[test]

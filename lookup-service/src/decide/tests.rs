@@ -113,6 +113,13 @@ fn what_is_known_of_the_ring() {
 }
 
 #[test]
+fn whoever_is_not_known_may_join_groups_and_nothing_beyond() {
+    let grant = decided(&view(&["n1"]), Caller::Anyone, request(Some("alice"), &[])).unwrap();
+    let expected = Grants { permissions: vec!["join:*".to_owned()], ..Grants::default() };
+    assert_eq!(opened(&grant).grants, expected);
+}
+
+#[test]
 fn a_grant_says_what_the_ring_says() {
     let ring = ring(&["n1", "n2", "n3"]);
     let view = RingView::Ring(Arc::new(ring.clone()));

@@ -16,7 +16,13 @@ pub(super) fn json(value: &impl Serialize) -> Answer {
     // A grant is about 850 bytes; grown from nothing, its text would be moved three times.
     let mut text = Vec::with_capacity(1024);
     let Ok(()) = serde_json::to_writer(&mut text, value) else { return refused(Refusal::Internal) };
+    json_text(StatusCode::OK, text)
+}
+
+/// A JSON text that nobody may store.
+pub(super) fn json_text(status: StatusCode, text: Vec<u8>) -> Answer {
     let mut answer = bytes(JSON, text.into());
+    *answer.status_mut() = status;
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
@@ -62,7 +68,7 @@ pub(super) fn reads(method: &Method) -> bool {
 /// RFC 6750, 3: no error is named when there was no token.
 fn challenge(refusal: Refusal) -> HeaderValue {
     HeaderValue::from_static(match refusal {
-        Refusal::TokenMissing => "Bearer realm=\"ringdial\"",
+        Refusal::TokenMissing | Refusal::ApiKeyMissing => "Bearer realm=\"ringdial\"",
         _ => "Bearer realm=\"ringdial\", error=\"invalid_token\"",
     })
 }

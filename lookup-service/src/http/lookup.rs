@@ -10,7 +10,7 @@ use warp::Filter;
 use super::{Answer, Routes, answer, body, header, query};
 use crate::app::App;
 use crate::refusal::Refusal;
-use crate::request::LookupRequest;
+use crate::request::{BODY_BYTES_MAX, LookupRequest};
 
 const METHODS: &str = "GET, POST, OPTIONS";
 
@@ -37,9 +37,8 @@ async fn posted<B: Buf, E>(
     length: Option<HeaderValue>,
     body: impl Stream<Item = Result<B, E>>,
 ) -> Answer {
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let request = match body::read(body, length).await {
-        Ok(body) if body.is_empty() || is_json(kind.as_ref()) => LookupRequest::from_json(&body),
+    let request = match body::read(body, length.as_ref(), BODY_BYTES_MAX).await {
+        Ok(body) if body.is_empty() || body::is_json(kind.as_ref()) => LookupRequest::from_json(&body),
         Ok(_) => Err(Refusal::MediaType),
         Err(refusal) => Err(refusal),
     };
@@ -51,10 +50,4 @@ fn look_up(app: &App, token: Option<HeaderValue>, request: Result<LookupRequest,
         Ok(grant) => answer::json(&grant),
         Err(refusal) => answer::refused(refusal),
     }
-}
-
-/// `application/json`, whatever its parameters. (JSON is UTF-8; a charset changes nothing.)
-fn is_json(kind: Option<&HeaderValue>) -> bool {
-    let essence = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(answer::JSON))
 }

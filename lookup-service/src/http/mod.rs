@@ -4,7 +4,9 @@
 //! document with its headers, and none becomes one of warp's own answers.
 
 mod answer;
+mod api;
 mod body;
+mod docs;
 mod lookup;
 mod page;
 mod ring;
@@ -85,8 +87,9 @@ where
 
 fn routes(app: Arc<App>, pages: Vec<StaticPage>) -> Routes {
     let lookups = lookup::routes(app.clone());
-    let rings = ring::routes(app);
-    let all = lookups.or(rings).unify().or(page::routes(pages)).unify();
+    let rings = ring::routes(app.clone());
+    let pages = docs::pages().into_iter().chain(pages).collect();
+    let all = lookups.or(rings).unify().or(api::routes(app)).unify().or(page::routes(pages)).unify();
     warp::method().and(all).map(answer::as_asked).boxed()
 }
 
@@ -137,6 +140,8 @@ mod tests {
             callers: Callers::Anyone,
             tickets: cluster::tokens::Tickets::new(secrets.ticket_keys()),
             ticket_life_s: 30,
+            api_keys: crate::api::ApiKeys::default(),
+            message_bytes_max: 1024,
             metrics: Metrics::new(),
         };
         let page = StaticPage {

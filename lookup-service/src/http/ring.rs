@@ -8,9 +8,7 @@ use warp::Filter;
 
 use super::{Answer, Routes, answer, header, query};
 use crate::app::App;
-use crate::decide::RingView;
 use crate::refusal::Refusal;
-use crate::request::{DEFAULT_SERVICE, service_of};
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
@@ -22,29 +20,25 @@ pub(super) fn routes(app: Arc<App>) -> Routes {
         .and(header(IF_NONE_MATCH.as_str()))
         .then(move |method: Method, query: String, known: Option<HeaderValue>| {
             let app = app.clone();
-            async move { published(&app, method, query, known).await.unwrap_or_else(answer::refused) }
+            async move {
+                if !answer::reads(&method) {
+                    return answer::refused(Refusal::Method(METHODS));
+                }
+                published(&app, &query, known.as_ref()).await.unwrap_or_else(answer::refused)
+            }
         })
         .boxed()
 }
 
-async fn published(
+/// The document of the service that the query names; without a body for whoever has the one that is `known`.
+pub(super) async fn published(
     app: &App,
-    method: Method,
-    query: String,
-    known: Option<HeaderValue>,
+    query: &str,
+    known: Option<&HeaderValue>,
 ) -> Result<Answer, Refusal> {
-    if !answer::reads(&method) {
-        return Err(Refusal::Method(METHODS));
-    }
-    let name = service_of(&query)?;
-    let service = app.service(name.as_deref().unwrap_or(DEFAULT_SERVICE)).ok_or(Refusal::UnknownService)?;
-    let ring = match service.view() {
-        RingView::Ring(ring) => ring,
-        RingView::None => return Err(Refusal::NoNodes),
-        RingView::NotRead | RingView::UnknownService => return Err(Refusal::RingNotRead),
-    };
-    let document = service.document(ring).await.ok_or(Refusal::Internal)?;
-    let mut answer = if known.as_ref().is_some_and(|known| matches(known, &document.etag)) {
+    let service = app.service_of(query)?;
+    let document = service.document(service.ring()?).await.ok_or(Refusal::Internal)?;
+    let mut answer = if known.is_some_and(|known| matches(known, &document.etag)) {
         let mut unchanged = Answer::default();
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged

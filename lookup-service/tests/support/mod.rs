@@ -3,22 +3,23 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod client;
+pub mod described;
 pub mod published;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use cluster::membership::{Keeper, KeeperConfig, MemberSpec, MembershipStore, Role};
+use cluster::log::LogConfig;
+use cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role};
 use cluster::secret::Secrets;
 use cluster::store::MemoryStore;
 use cluster::tokens::AppTokens;
 use edge::limits::Limits;
 use edge::listen::bind;
-use lookup_service::{Callers, Config, Origins, RunError, Sockets, run};
+use lookup_service::{ApiKeys, Callers, Config, Origins, RunError, ServiceStore, Sockets, run};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::client::Ask;
 use self::published::Published;
 
+pub const API_KEY: &str = "an API key that is long enough: 32";
 pub const JWT_SECRET: &str = "an application secret of thirty-two bytes";
 const LEASE: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -52,6 +54,8 @@ pub fn config() -> Config {
         callers: Callers::Tokens(Box::new(tokens)),
         ticket_life_s: 30,
         origins: Origins::Any,
+        api_keys: ApiKeys::new([API_KEY]),
+        message_bytes_max: 64 * 1024,
         store_wait: Duration::from_millis(300),
         limits: Limits { grace: Duration::from_secs(1), ..Limits::default() },
         tls: None,
@@ -70,8 +74,11 @@ impl Lookup {
         let free = "127.0.0.1:0".parse().unwrap();
         let (public, admin) = (bind("listen", free).unwrap(), bind("admin-listen", free).unwrap());
         let (public_address, admin_address) = (public.address(), admin.address());
-        let stores: Vec<Arc<dyn MembershipStore>> =
-            services.iter().map(|service| store.membership(service, LEASE).unwrap()).collect();
+        let of_service = |service: &&str| ServiceStore {
+            membership: store.membership(service, LEASE).unwrap(),
+            log: store.log(service, LogConfig::default()).unwrap(),
+        };
+        let stores = services.iter().map(of_service).collect();
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(config, Sockets { public, admin: Some(admin) }, stores, stop.clone()));
         Self { public: public_address, admin: admin_address, store, nodes: Vec::new(), stop, running }
