@@ -142,7 +142,7 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
         let node = WsNode::new(node_config(&id, config)).map_err(failed)?;
         node.register(&mut page);
         readiness.push(Box::new(node.readiness()));
-        let running = node.join(sockets, store.clone(), &parts.stop).await.map_err(failed)?;
+        let running = node.join(sockets, store.clone(), log.clone(), &parts.stop).await.map_err(failed)?;
         nodes.push(NodeAddress { id: id.clone(), url: running.url.clone(), peer: running.peer.clone() });
         let stop = parts.stop.clone();
         parts

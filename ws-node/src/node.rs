@@ -14,7 +14,9 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::core::log_port::LogAnswer;
 use crate::core::{Admission, Core, LinkSink, Now, SessionKey};
+use crate::log::LogEvents;
 use crate::net::Outbox;
 
 /// The core with the queues of this process.
@@ -170,6 +172,17 @@ impl PeerEvents for Node {
                 self.core().home_closed(&node, link.number());
             }
         }
+    }
+}
+
+impl LogEvents for Node {
+    fn answered(&self, answers: Vec<LogAnswer>) {
+        let now = self.now();
+        self.core().log_answered(answers, now);
+    }
+
+    fn interrupted(&self) {
+        self.core().log_interrupted();
     }
 }
 

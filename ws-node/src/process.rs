@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use cluster::log::{Log, LogConfig};
 use cluster::membership::{KeeperError, MembershipStore};
 use cluster::store::{RedisConfig, RedisStore};
 use edge::config::load;
@@ -31,6 +32,7 @@ pub async fn process() -> ExitCode {
 async fn serve(config: NodeConfig, around: &Surroundings) -> Result<(), Failure> {
     let redis = RedisStore::connect(&RedisConfig::new(around.store.redis.expose()))?;
     let store = redis.membership(&config.service, around.store.lease)?;
+    let log = redis.log(&config.service, LogConfig::default())?;
     let stop = shutdown::on_signals()?;
     if let Err(error) = os::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays");
@@ -51,7 +53,7 @@ async fn serve(config: NodeConfig, around: &Surroundings) -> Result<(), Failure>
     let admin_end = CancellationToken::new();
     // Asked while the node waits for the store, too: that may take long.
     let administration = tokio::spawn(admin::serve(admin, page, node.readiness(), admin_end.clone()));
-    let outcome = live(node, sockets, store, ready, stop).await;
+    let outcome = live(node, sockets, (store, log), ready, stop).await;
     admin_end.cancel();
     // It ends with a panic at worst, which has been logged.
     let _ = administration.await;
@@ -62,11 +64,11 @@ async fn serve(config: NodeConfig, around: &Surroundings) -> Result<(), Failure>
 async fn live(
     node: WsNode,
     sockets: Sockets,
-    store: Arc<dyn MembershipStore>,
+    (store, log): (Arc<dyn MembershipStore>, Arc<dyn Log>),
     mut ready: Ready,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let running = match node.join(sockets, store, &stop).await {
+    let running = match node.join(sockets, store, log, &stop).await {
         Err(RunError::Membership(KeeperError::Stopped)) if stop.is_cancelled() => return Ok(()),
         joined => joined?,
     };

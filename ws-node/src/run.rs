@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use cluster::log::Log;
 use cluster::membership::{Keeper, KeeperConfig, KeeperError, MemberSpec, MembershipStore, Role};
 use cluster::ring::{Policy, Ring, RingError, RingKey};
 use cluster::secret::{SecretError, Secrets};
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{NodeConfig, SessionLimits};
 use crate::core::{Core, CoreConfig};
 use crate::follow::follow;
+use crate::log::{self, QueueBounds};
 use crate::metrics::NodeFigures;
 use crate::net::ClientService;
 use crate::node::{ConnectionSettings, Node};
@@ -143,6 +145,7 @@ impl WsNode {
         self,
         sockets: Sockets,
         store: Arc<dyn MembershipStore>,
+        log: Arc<dyn Log>,
         stop: &CancellationToken,
     ) -> Result<Running, RunError> {
         let Self { config, secrets, certificates, state } = self;
@@ -168,7 +171,9 @@ impl WsNode {
         let tickets = Tickets::new(secrets.ticket_keys());
         let me = PeerName { id: config.id.clone(), generation: keeper.generation().borrow().unwrap_or(0) };
         let ring = first_ring(&keeper, &config)?;
-        let core = Core::new(core_config(&config, tickets.clone()), me.clone(), ring, random_id);
+        let (queue, worker) = log::queue(QueueBounds::default());
+        let core =
+            Core::new(core_config(&config, tickets.clone()), me.clone(), ring, Box::new(queue), random_id);
         let settings = connection_settings(&config.limits);
         let node = Arc::new(Node::new(core, Arc::clone(&keeper), settings, tickets));
 
@@ -180,6 +185,7 @@ impl WsNode {
         let (dial, grace) = (certificates.dial.clone(), config.public.limits.grace);
         let refusing = ending.child_token();
         let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener, &refusing));
+        servers.spawn(worker.run(log, node.clone(), ending.clone()));
         let targets = follow(&servers, &node, &keeper, name, &ending);
         let links = (PeerLinks::start(peering, targets, dial), listener);
         // Nobody else sets it.
@@ -364,6 +370,7 @@ fn core_config(config: &NodeConfig, tickets: Tickets) -> CoreConfig {
         move_rate: config.move_rate,
         move_deadline_ms: MOVE_DEADLINE_MS,
         tickets,
+        retentions: config.retentions.clone(),
     }
 }
 

@@ -4,8 +4,11 @@
 #[path = "../../edge/tests/common/openmetrics.rs"]
 mod openmetrics;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::log::{Log, LogConfig};
+use cluster::membership::MembershipStore;
 use cluster::store::MemoryStore;
 use edge::config::Settings;
 use edge::listen::bind;
@@ -49,8 +52,8 @@ async fn it_can_be_watched_before_it_is_a_member() {
     };
     assert_eq!((reasons(), sessions(), reachable()), (vec!["not_registered"], None, Some(0.0)));
 
-    let store = MemoryStore::new().membership("default", Duration::from_secs(3)).unwrap();
-    let running = node.join(sockets(), store, &CancellationToken::new()).await.unwrap();
+    let (store, log) = stores();
+    let running = node.join(sockets(), store, log, &CancellationToken::new()).await.unwrap();
     assert_eq!((reasons(), sessions(), reachable()), (vec![], Some(0.0), Some(1.0)));
 
     let stop = CancellationToken::new();
@@ -59,14 +62,20 @@ async fn it_can_be_watched_before_it_is_a_member() {
     assert_eq!(reasons(), ["not_registered", "ending"]);
 }
 
+fn stores() -> (Arc<dyn MembershipStore>, Arc<dyn Log>) {
+    let store = MemoryStore::new();
+    let membership = store.membership("default", Duration::from_secs(3)).unwrap();
+    (membership, store.log("default", LogConfig::default()).unwrap())
+}
+
 #[tokio::test]
 async fn a_start_that_is_given_up_leaves_nothing_running() {
     let node = node();
     let readiness = node.readiness();
     let sockets = sockets();
     let address = sockets.clients.address();
-    let store = MemoryStore::new().membership("default", Duration::from_secs(3)).unwrap();
-    drop(node.join(sockets, store, &CancellationToken::new()));
+    let (store, log) = stores();
+    drop(node.join(sockets, store, log, &CancellationToken::new()));
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the port is closed");
     assert!(readiness().iter().any(|reason| reason.code == "not_registered"));
 }

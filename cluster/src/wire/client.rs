@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use self::fields::Fields;
 use super::codes::ErrorCode;
 use crate::limits;
-use crate::log::{Cursor, Epoch};
+use crate::log::{Cursor, Epoch, Position};
 
 /// A frame from a client.
 #[derive(Debug)]
@@ -147,6 +147,15 @@ pub struct Refusal<'a> {
     pub reference: Reference<'a>,
     /// What is wrong.
     pub code: ErrorCode,
+}
+
+// === impl Since ===
+
+impl Since {
+    /// The position that it is, if it names an epoch.
+    pub fn position(self) -> Option<Position> {
+        self.epoch.map(|epoch| Position { epoch, offset: self.offset })
+    }
 }
 
 // === impl ClientFrame ===

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Outgoing};
+use cluster::log::Position;
 use cluster::wire::peer::{Audience, FromHome, Interest, Publish, ToHome, decode, encode};
 
 use super::requests::Waiter;
@@ -19,6 +21,8 @@ pub(super) struct Askers<L>(HashMap<u64, Asker<L>>);
 pub(super) struct Asker<L> {
     pub(super) sink: L,
     topics: HashSet<Arc<str>>,
+    /// Topics of which something durable could not be sent: their heads are, as soon as there is room.
+    behind: HashSet<Arc<str>>,
     /// A message was refused: none is taken until the sender begins again, so that none overtakes it.
     refusing: bool,
 }
@@ -26,7 +30,9 @@ pub(super) struct Asker<L> {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Somebody dialled.
     pub fn asker_opened(&mut self, link: u64, sink: L) {
-        self.askers.0.insert(link, Asker { sink, topics: HashSet::new(), refusing: false });
+        self.askers
+            .0
+            .insert(link, Asker { sink, topics: HashSet::new(), behind: HashSet::new(), refusing: false });
     }
 
     /// Their link is gone, and their interest with it.
@@ -43,10 +49,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A frame on such a link.
     pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
         match decode::<ToHome<'_>>(frame) {
-            Some(ToHome::Interest { call, topics }) => {
-                let answer = self.take_interest(link, call, &topics);
-                self.answer_asker(link, &answer);
-            }
+            Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics, now),
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
             Some(ToHome::Again) => self.askers.set_refusing(link, false),
             // A process of a later version: its frame is ignored as unknown ops are.
@@ -54,30 +57,50 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn take_interest<'a>(&mut self, link: u64, call: u64, topics: &[Interest<'_>]) -> FromHome<'a> {
+    fn take_interest(&mut self, link: u64, call: u64, topics: &[Interest<'_>], now: Now) {
         let ending = topics.iter().all(|interest| interest.sessions == 0);
         if !ending && !topics.iter().all(|interest| self.is_home(interest.topic)) {
-            return FromHome::NotHome { call, version: self.ring.version().as_u64() };
+            let refusal = FromHome::NotHome { call, version: self.ring.version().as_u64() };
+            return self.askers.send(link, &refusal, &mut self.counts.dropped_link_full);
         }
-        for interest in topics {
-            self.set_interest(link, interest.topic, interest.sessions);
+        let positions = topics.iter().map(|interest| self.set_interest(link, interest, now)).collect();
+        let answer = encode(&FromHome::Interested { call, positions });
+        if !self.askers.get(link).is_some_and(|asker| asker.sink.send(answer)) {
+            self.counts.dropped_link_full += 1;
+            let missed = topics.iter().map(|interest| interest.topic);
+            missed.for_each(|name| self.askers.fall_behind(link, name));
         }
-        FromHome::Interested { call, positions: vec![None; topics.len()] }
     }
 
-    fn set_interest(&mut self, link: u64, name: &str, sessions: u32) {
-        let Some(asker) = self.askers.0.get_mut(&link) else { return };
+    /// Answers where the topic stands, if that is known; otherwise its head follows.
+    fn set_interest(&mut self, link: u64, interest: &Interest<'_>, now: Now) -> Option<Position> {
+        let Interest { topic: name, sessions, .. } = *interest;
+        let asker = self.askers.0.get_mut(&link)?;
         if sessions == 0 {
             asker.topics.remove(name);
+            asker.behind.remove(name);
             if let Some(topic) = self.topics.get_mut(name) {
                 topic.set_remote(link, 0);
             }
             self.topics.release(name);
-            return;
+            return None;
         }
         asker.topics.insert(Arc::from(name));
         let slot = self.ring.key().slot(name);
         self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
+        self.stands_for(link, interest, now)
+    }
+
+    /// Tells processes that fell behind where their topics stand, as far as their links take it.
+    pub(super) fn send_heads(&mut self) {
+        for asker in self.askers.0.values_mut().filter(|asker| !asker.behind.is_empty()) {
+            let topics = &self.topics;
+            asker.behind.retain(|name| {
+                let stream = topics.get(name).and_then(|topic| topic.stream.as_ref());
+                let Some(position) = stream.and_then(|stream| stream.position) else { return false };
+                !asker.sink.send(encode(&FromHome::Head { topic: name, position }))
+            });
+        }
     }
 
     fn take_publish(&mut self, link: u64, publish: &Publish<'_>, now: Now) {
@@ -134,6 +157,20 @@ impl<L: LinkSink> Askers<L> {
     fn set_refusing(&mut self, link: u64, refusing: bool) {
         if let Some(asker) = self.0.get_mut(&link) {
             asker.refusing = refusing;
+        }
+    }
+
+    /// Sends something durable of a topic, or else remembers to send its head.
+    pub(super) fn pass(&mut self, link: u64, frame: &Bytes, name: &str, dropped: &mut u64) {
+        if !self.0.get(&link).is_some_and(|asker| asker.sink.send(frame.clone())) {
+            *dropped += 1;
+            self.fall_behind(link, name);
+        }
+    }
+
+    fn fall_behind(&mut self, link: u64, name: &str) {
+        if let Some(asker) = self.0.get_mut(&link) {
+            asker.behind.insert(Arc::from(name));
         }
     }
 

@@ -28,8 +28,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let id = MessageId { node: origin.node, generation: origin.generation, counter: origin.counter };
         let frame =
             frames::text(&Message { topic, name: Name::Origin(id), from, data, time: now.unix_ms }.to_json());
-        for index in &entry.local {
-            if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
+        for follower in &entry.local {
+            if let Some(session) = self.sessions.at(follower.index).filter(|session| session.listens()) {
                 session.sink.push(frame.clone());
                 self.counts.delivered += 1;
             }
@@ -50,16 +50,22 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Takes a message that the topic's home passed on.
     pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, now: Now) {
+        let (generation, counter) = match deliver.name {
+            MessageName::Origin { generation, counter, .. } => (generation, counter),
+            MessageName::Entry(at) => {
+                let frame = Bytes::copy_from_slice(deliver.frame);
+                return self.take_entry(deliver.topic, at, &frame, now);
+            }
+        };
         let Some(entry) = self.topics.get_mut(deliver.topic) else { return };
-        let MessageName::Origin { generation, counter, .. } = deliver.name else { return };
         if !entry.is_new(generation, counter, now.tick_ms) {
             self.counts.repeated += 1;
             return;
         }
         // Copied once: the link's buffer holds a whole batch, and the slowest session would keep all of it.
         let message = Bytes::copy_from_slice(deliver.frame);
-        for index in &entry.local {
-            if let Some(session) = self.sessions.at(*index).filter(|session| session.listens()) {
+        for follower in &entry.local {
+            if let Some(session) = self.sessions.at(follower.index).filter(|session| session.listens()) {
                 session.sink.push(message.clone());
                 self.counts.delivered += 1;
             }

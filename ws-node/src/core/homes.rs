@@ -55,7 +55,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                     self.settle(part.waiter, topic, outcome);
                 }
             }
-            Some(FromHome::Interested { call, .. }) => self.interest_stands(node, call, now),
+            Some(FromHome::Interested { call, positions }) => {
+                self.interest_stands(node, call, &positions, now)
+            }
+            Some(FromHome::Head { topic, position }) => {
+                if self.topics.get(topic).is_some_and(|topic| topic.follows_at(node)) {
+                    self.take_head(topic, position, now);
+                }
+            }
             Some(FromHome::NotHome { call, .. }) => {
                 self.counts.not_home += 1;
                 self.homes.not_home(node, call);
@@ -110,7 +117,6 @@ impl<L> Default for Homes<L> {
 
 impl<L: LinkSink> Homes<L> {
     /// Whether a link to the node stands.
-    #[allow(dead_code, reason = "asked once nodes look at the log for homes out of reach")]
     pub(super) fn is_linked(&self, node: &str) -> bool {
         self.calls.is_open(node)
     }

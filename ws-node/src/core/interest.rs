@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use cluster::log::Position;
 use cluster::ring::Arcs;
 use cluster::wire::peer::{Interest, ToHome, encode};
 
+use super::followers::Follower;
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
@@ -13,47 +15,43 @@ use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 const TOPICS_PER_FRAME: usize = 500;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Adds a session to a topic and tells its home if that is elsewhere.
-    pub(super) fn follow(&mut self, key: SessionKey, name: &str) -> Place {
+    /// Adds a session to a topic, tells its home if that is elsewhere, and asks the log if it is here.
+    pub(super) fn follow(&mut self, key: SessionKey, name: &str, now: Now) {
         let slot = self.slot(name);
         let place = self.place(slot);
         let topic = self.topics.entry(name, || Topic::new(slot, place.clone()));
-        if !topic.local.contains(&key.index()) {
-            topic.local.push(key.index());
+        if topic.follower(key.index()).is_none() {
+            topic.local.push(Follower::new(key.index()));
         }
-        self.tell_home_of(&place, name);
-        place
+        match place {
+            Place::Here => self.open_stream(name, now),
+            Place::There(_) | Place::Nowhere => self.tell_home_of(&place, name),
+        }
     }
 
     /// Takes a session off a topic and tells its home.
     pub(super) fn unfollow(&mut self, key: SessionKey, name: &str) {
         let Some(topic) = self.topics.get_mut(name) else { return };
-        let before = topic.local.len();
-        topic.local.retain(|index| *index != key.index());
-        if topic.local.len() == before {
-            return;
-        }
+        let Some(at) = topic.local.iter().position(|follower| follower.index == key.index()) else { return };
+        topic.local.swap_remove(at);
         let place = topic.place.clone();
         self.topics.release(name);
         self.tell_home_of(&place, name);
     }
 
-    pub(super) fn is_standing(&mut self, name: &str) -> bool {
-        self.topics.get_mut(name).is_some_and(|topic| topic.standing)
-    }
-
     /// Topics whose slot changed hands: leave the old home, register at the new one.
     pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
         let ring = Arc::clone(&self.ring);
-        let (mut arriving, mut concerned) = (Vec::new(), HashSet::new());
+        let (mut arriving, mut leaving, mut concerned) = (Vec::new(), Vec::new(), HashSet::new());
         for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
             let place = Place::of(topic.slot, &ring, &self.me.id);
             let old = std::mem::replace(&mut topic.place, place);
             topic.standing = false;
             match topic.place {
                 Place::Here => arriving.push(Arc::clone(name)),
-                // Whoever asked here asks at the new home by the same ring.
-                Place::There(_) | Place::Nowhere => topic.remote.clear(),
+                // Whoever asked here asks at the new home by the same ring, and says so here. Whoever does not see that
+                // ring, since another one follows, goes on counting on this node.
+                Place::There(_) | Place::Nowhere => leaving.push(Arc::clone(name)),
             }
             for place in [old, topic.place.clone()] {
                 if let Place::There(node) = place
@@ -64,8 +62,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 }
             }
         }
-        self.topics.retain_interesting();
-        arriving.iter().for_each(|name| self.welcome_waiting(name, now));
+        for name in leaving {
+            self.leave_home(&name, now);
+        }
+        for name in arriving {
+            if self.topics.is_followed(&name) {
+                self.open_stream(&name, now);
+            }
+        }
         concerned.iter().for_each(|node| self.tell(node));
     }
 
@@ -78,9 +82,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 return;
             }
             let call = self.next_number();
-            let counts: Vec<u32> = names.iter().map(|name| self.asked_of(node, name, call)).collect();
-            let interest = |(topic, sessions)| Interest { topic, sessions, known: None, verify: false };
-            let topics = names.iter().map(AsRef::as_ref).zip(counts).map(interest).collect();
+            let topics = names.iter().map(|name| self.interest_at(node, name, call)).collect();
             let frame = encode(&ToHome::Interest { call, topics });
             if !self.homes.ask(node, call, names, frame) {
                 return;
@@ -88,13 +90,23 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// A home took note.
-    pub(super) fn interest_stands(&mut self, node: &str, call: u64, now: Now) {
-        for name in self.homes.asked_for(node, call) {
+    /// A home took note, and says where the topics stand as far as it knows.
+    pub(super) fn interest_stands(
+        &mut self,
+        node: &str,
+        call: u64,
+        positions: &[Option<Position>],
+        now: Now,
+    ) {
+        let names = self.homes.asked_for(node, call);
+        for (name, position) in names.iter().zip(positions) {
             let follows = |topic: &&mut Topic| topic.follows_at(node) && topic.asked == call;
-            if let Some(topic) = self.topics.get_mut(&name).filter(follows) {
+            if let Some(topic) = self.topics.get_mut(name).filter(follows) {
                 topic.standing = true;
-                self.welcome_waiting(&name, now);
+                match position {
+                    Some(head) => self.take_head(name, *head, now),
+                    None => self.advance_all(name, now),
+                }
             }
         }
     }
@@ -110,18 +122,22 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             .collect()
     }
 
-    fn tell_home_of(&mut self, place: &Place, name: &str) {
+    pub(super) fn tell_home_of(&mut self, place: &Place, name: &str) {
         if let Place::There(node) = place {
             self.homes.note(node, &Arc::from(name));
             self.tell(node);
         }
     }
 
-    /// How many sessions follow a topic at `node`, which is being asked with `call`.
-    fn asked_of(&mut self, node: &str, name: &str, call: u64) -> u32 {
-        let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.follows_at(node)) else { return 0 };
+    /// What `node`, which is being asked with `call`, is told of a topic.
+    fn interest_at<'a>(&mut self, node: &str, name: &'a str, call: u64) -> Interest<'a> {
+        let none = Interest { topic: name, sessions: 0, known: None, verify: false };
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.follows_at(node)) else {
+            return none;
+        };
         topic.asked = call;
-        topic.sessions()
+        let verify = std::mem::take(&mut topic.feed.verify);
+        Interest { topic: name, sessions: topic.sessions(), known: topic.feed.position, verify }
     }
 }
 

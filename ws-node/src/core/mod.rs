@@ -5,19 +5,31 @@
 //! ([`SessionSink`]) or of a link ([`LinkSink`]) before the lock is given back, so the order of decisions is the order
 //! on every wire.
 
+mod arrive;
 mod askers;
 mod broadcast;
 mod deliver;
+mod feed;
+mod followers;
+mod greet;
+mod groups;
+mod history;
+mod home;
 mod homes;
 mod interest;
+mod later;
 pub mod log_port;
+mod look;
 mod moves;
 #[allow(dead_code, unused_imports, reason = "the core takes it up with groups")]
 mod presence;
 pub(crate) mod rate;
+mod reads;
+mod replay;
 mod requests;
 mod send;
 mod session;
+mod stream;
 mod take;
 mod topics;
 mod used;
@@ -26,6 +38,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cluster::grant::Holder;
+use cluster::log::Retentions;
 use cluster::ring::{Ring, Slot};
 use cluster::tokens::{PeerName, Tickets};
 use cluster::wire::codes::CloseCode;
@@ -34,7 +47,11 @@ use cluster::wire::topic::EVERYONE;
 
 use self::askers::Askers;
 use self::homes::Homes;
+use self::later::Later;
+use self::log_port::LogSink;
+use self::look::Looks;
 use self::moves::Moves;
+use self::reads::Reads;
 use self::requests::Requests;
 use self::session::Sessions;
 use self::topics::{Topic, Topics};
@@ -51,6 +68,8 @@ pub const TICK_MS: u64 = 100;
 pub trait SessionSink: Send {
     /// Queues a frame. A sink that is over its bound closes itself.
     fn push(&self, frame: Bytes);
+    /// Bytes that wait for the client.
+    fn waiting_bytes(&self) -> usize;
     /// Lets what is queued go out, then closes.
     fn close(&self, code: CloseCode);
 }
@@ -83,6 +102,8 @@ pub struct CoreConfig {
     pub move_deadline_ms: u64,
     /// Signs the tickets that `moved` offers.
     pub tickets: Tickets,
+    /// How much of which topics the log keeps.
+    pub retentions: Retentions,
 }
 
 /// What happened so far, for metrics.
@@ -90,8 +111,14 @@ pub struct CoreConfig {
 pub struct Counts {
     /// Messages taken from sessions of this node.
     pub sent: u64,
-    /// Messages passed on as their home.
+    /// Messages taken as their home.
     pub homed: u64,
+    /// Of them, those that the log stored.
+    pub stored: u64,
+    /// Calls to the log that failed.
+    pub log_failures: u64,
+    /// Entries read from the log for sessions that missed them.
+    pub replayed: u64,
     /// Frames put into sessions' queues.
     pub delivered: u64,
     /// Messages seen before and dropped.
@@ -120,6 +147,12 @@ pub struct Core<S, L> {
     everyone: Topic,
     used: UsedTickets,
     moves: Moves,
+    log: Box<dyn LogSink>,
+    reads: Reads,
+    later: Later,
+    looks: Looks,
+    /// What the messages that wait for the log take, in bytes.
+    store_bytes: usize,
     ending: bool,
     counts: Counts,
     fresh_id: fn() -> String,
@@ -137,8 +170,14 @@ pub(crate) enum Place {
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// A node named `me` that goes by `ring`. `fresh_id` makes names nobody can guess.
-    pub fn new(config: CoreConfig, me: PeerName, ring: Arc<Ring>, fresh_id: fn() -> String) -> Self {
+    /// A node named `me` that goes by `ring` and stores in `log`. `fresh_id` makes names nobody can guess.
+    pub fn new(
+        config: CoreConfig,
+        me: PeerName,
+        ring: Arc<Ring>,
+        log: Box<dyn LogSink>,
+        fresh_id: fn() -> String,
+    ) -> Self {
         let everyone = Topic::new(ring.key().slot(EVERYONE), Place::Nowhere);
         Self {
             config,
@@ -152,6 +191,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             everyone,
             used: UsedTickets::default(),
             moves: Moves::default(),
+            log,
+            reads: Reads::default(),
+            later: Later::default(),
+            looks: Looks::default(),
+            store_bytes: 0,
             ending: false,
             counts: Counts::default(),
             fresh_id,
@@ -199,6 +243,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.replace_topics(&changed, now);
         self.reroute_calls(now);
         self.pump_homes();
+        if self.may_have_missed_a_home(&older) {
+            self.log_interrupted();
+        }
         self.queue_moves(&changed);
         self.offer_moves(now);
     }
@@ -207,7 +254,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub fn tick(&mut self, now: Now) {
         self.expire_calls(now);
         self.pump_homes();
-        self.welcome_overdue(now);
+        self.pump_later(now);
+        self.read_again(now);
+        self.tell_overdue(now);
+        self.send_heads();
+        self.look_at_unheard(now);
+        self.end_lingering(now);
+        self.touch_streams(now);
         self.offer_moves(now);
         self.used.forget(now.unix_ms / 1_000);
     }
@@ -215,6 +268,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The node is about to go away: nobody new comes in, and nobody is asked to move on its leaving.
     pub fn set_ending(&mut self) {
         self.ending = true;
+    }
+
+    /// Whether another node may have been home of a topic between two rings by which this one is, or the log is another.
+    fn may_have_missed_a_home(&self, older: &Ring) -> bool {
+        let (old, new) = (older.version(), self.ring.version());
+        let next = new.term == old.term && new.number == old.number + 1;
+        !next || older.log_generation() != self.ring.log_generation()
     }
 
     fn place(&self, slot: Slot) -> Place {

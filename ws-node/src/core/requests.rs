@@ -47,8 +47,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         (due_ms, now): (u64, Now),
     ) {
         let (ring, me) = (Arc::clone(&self.ring), self.me.id.clone());
-        let split = View { ring: &ring, me: &me }.split(topics.iter().copied());
-        for topic in split.here {
+        // Behind what waits for the log here, though the home is another node by now.
+        let leaving = |topic: &&str| !message.ephemeral && self.is_leaving(topic);
+        let (leaving, topics): (Vec<&str>, Vec<&str>) = topics.iter().copied().partition(leaving);
+        let split = View { ring: &ring, me: &me }.split(topics);
+        for topic in split.here.into_iter().chain(leaving) {
             self.take_message(request, topic, message, now);
         }
         for topic in split.nowhere {
@@ -91,7 +94,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// This node turned out not to be a topic's home: a peer takes all of its message back, a session's goes to the home
     /// by the present ring. The caller keeps the order.
-    #[allow(dead_code, reason = "homes with a log give back what it refuses")]
     pub(super) fn give_back(&mut self, request: RequestKey, topic: &str, message: &Outgoing<'_>, now: Now) {
         match self.requests.waiter(request) {
             None => {}

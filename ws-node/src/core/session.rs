@@ -1,22 +1,20 @@
 //! Sessions: from a ticket to `hello` to `detach` or the end of the connection.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use cluster::grant::Holder;
 use cluster::ring::{Slot, Version};
-use cluster::wire::client::{Hello, Reference};
+use cluster::wire::client::Reference;
 use cluster::wire::codes::{CloseCode, ErrorCode};
-use cluster::wire::node::{Error, NodeFrame, RingPosition, Topics, Welcome};
+use cluster::wire::node::{Error, NodeFrame};
 use cluster::wire::topic::inbox;
 use slab::Slab;
 
 use super::moves::Patience;
 use super::rate::Bucket;
-use super::{Admission, Core, LinkSink, Now, Place, SessionSink};
+use super::{Admission, Core, LinkSink, Now, SessionSink};
 use crate::frames;
-
-/// How long `welcome` waits for the interest to stand at another home, milliseconds.
-const WELCOME_WAIT_MS: u64 = 2_000;
 
 /// Names a session of this node; never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,16 +28,23 @@ pub struct SessionKey {
 pub(super) struct Sessions<S> {
     slab: Slab<Session<S>>,
     serial: u64,
-    /// When the `welcome` of sessions that wait goes out regardless, ascending; also of some that wait no longer.
-    waiting: VecDeque<(SessionKey, u64)>,
+    /// When sessions that arrive at a topic are told `pending`, ascending; also of some that wait no longer.
+    waiting: VecDeque<(u64, SessionKey, Arc<str>)>,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Session<S> {
     pub(super) key: SessionKey,
-    name: String,
+    pub(super) name: String,
+    /// Its user's inbox.
     pub(super) topic: Box<str>,
+    /// What it follows: its inbox, and then groups.
+    pub(super) topics: Vec<Arc<str>>,
+    /// Groups of its `hello` that it may not be in.
+    pub(super) refused: Vec<(String, ErrorCode)>,
+    /// Topics of its `hello` of which it is not known yet where they stand.
+    pub(super) unresolved: usize,
     pub(super) slot: Slot,
     pub(super) holder: Box<Holder>,
     pub(super) ticket_ring: Version,
@@ -59,7 +64,7 @@ pub(super) struct Session<S> {
 pub(super) enum Stage {
     /// Its ticket was taken; `hello` is due.
     Admitted,
-    /// It said `hello`; `welcome` waits for interest to stand.
+    /// It said `hello`; `welcome` waits until it is known where its topics stand.
     Waiting,
     /// It was welcomed.
     Live,
@@ -87,6 +92,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             key,
             name,
             topic,
+            topics: Vec::new(),
+            refused: Vec::new(),
+            unresolved: 0,
             slot,
             holder: Box::new(admission.holder),
             ticket_ring: admission.ring,
@@ -105,39 +113,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.sessions.get(key).is_some_and(|session| session.stage != Stage::Admitted)
     }
 
-    /// The first frame: the session follows its user's inbox from now on.
-    pub fn hello(&mut self, key: SessionKey, hello: &Hello<'_>, now: Now) {
-        let Some(session) = self.sessions.get(key) else { return };
-        if session.stage != Stage::Admitted {
-            self.fail(key, None, ErrorCode::HelloExpected);
-            return;
-        }
-        let (topic, replaces) = (session.topic.clone(), hello.replaces.as_deref());
-        let place = self.follow(key, &topic);
-        // After that, so that the topic never lacks a follower and forgets what it has seen.
-        self.make_room(key, &topic, replaces);
-        match place {
-            Place::There(_) if !self.is_standing(&topic) => {
-                self.set_stage(key, Stage::Waiting);
-                self.sessions.waiting.push_back((key, now.tick_ms + WELCOME_WAIT_MS));
-            }
-            _ => self.welcome(key, now),
-        }
-    }
-
     /// The connection is gone.
     pub fn closed(&mut self, key: SessionKey) {
-        let Some(topic) = self.sessions.get(key).map(|session| session.topic.clone()) else { return };
-        self.unfollow(key, &topic);
+        self.depart_all(key);
         self.sessions.remove(key);
     }
 
     /// The session goes on elsewhere.
     pub fn detach(&mut self, key: SessionKey) {
-        let Some(topic) = self.sessions.get(key).map(|session| session.topic.clone()) else { return };
-        self.unfollow(key, &topic);
-        self.set_stage(key, Stage::Detached);
-        self.end_detached(key);
+        if self.sessions.get(key).is_some() {
+            self.depart_all(key);
+            self.set_stage(key, Stage::Detached);
+            self.end_detached(key);
+        }
     }
 
     /// Says what is wrong, and closes where the code says so: from then on the session neither sends nor hears.
@@ -150,8 +138,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Some(close) = code.close() else { return };
         session.sink.close(close);
         session.stage = Stage::Detached;
-        let topic = session.topic.clone();
-        self.unfollow(key, &topic);
+        self.depart_all(key);
     }
 
     /// The node goes away: nobody new comes in, nobody is asked to move, and every session is closed.
@@ -170,56 +157,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.end_detached(key);
     }
 
-    /// Welcomes those who waited for a topic's interest to stand.
-    pub(super) fn welcome_waiting(&mut self, topic: &str, now: Now) {
-        let Some(entry) = self.topics.get_mut(topic) else { return };
-        let waiting = entry.local.iter().filter_map(|index| self.sessions.at(*index));
-        let keys: Vec<_> =
-            waiting.filter(|session| session.stage == Stage::Waiting).map(|session| session.key).collect();
-        keys.into_iter().for_each(|key| self.welcome(key, now));
-    }
-
-    /// Welcomes those who have waited long enough: they may miss ephemeral messages for a moment, no more.
-    pub(super) fn welcome_overdue(&mut self, now: Now) {
-        while let Some((key, _)) = self.sessions.waiting.pop_front_if(|(_, due_ms)| *due_ms <= now.tick_ms) {
-            if self.sessions.get(key).is_some_and(|session| session.stage == Stage::Waiting) {
-                self.welcome(key, now);
-            }
-        }
-    }
-
-    fn welcome(&mut self, key: SessionKey, now: Now) {
-        let count = self.sessions.len() as u64;
+    /// The session follows nothing any more.
+    fn depart_all(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.stage = Stage::Live;
-        let ring = RingPosition { version: self.ring.version(), signature: self.ring.signature() };
-        session.push(&NodeFrame::Welcome(Welcome {
-            session: &session.name,
-            user: &session.holder.user,
-            node: &self.me.id,
-            ring,
-            heartbeat_ms: self.config.heartbeat_ms,
-            retry_spread_ms: (count / 5).max(500),
-            limits: self.config.limits,
-            topics: Topics(&[]),
-        }));
-        self.queue_move(key);
-        self.offer_moves(now);
-    }
-
-    /// The session that `hello` replaces says `bye` if it is here; the oldest one of a user who has too many ends.
-    fn make_room(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
-        let Some(entry) = self.topics.get_mut(topic) else { return };
-        let all = entry.local.iter().filter_map(|index| self.sessions.at(*index));
-        let others: Vec<_> = all.filter(|other| other.key != key).collect();
-        if let Some(replaced) = others.iter().find(|other| Some(other.name.as_str()) == replaces) {
-            let replaced = replaced.key;
-            self.detach(replaced);
-        } else if others.len() >= self.config.sessions_per_user_max
-            && let Some(oldest) = others.iter().min_by_key(|other| other.admitted_ms)
-        {
-            let oldest = oldest.key;
-            self.fail(oldest, None, ErrorCode::SessionReplaced);
+        for name in std::mem::take(&mut session.topics) {
+            self.unfollow(key, &name);
         }
     }
 
@@ -232,7 +174,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn set_stage(&mut self, key: SessionKey, stage: Stage) {
+    pub(super) fn set_stage(&mut self, key: SessionKey, stage: Stage) {
         if let Some(session) = self.sessions.get_mut(key) {
             session.stage = stage;
         }
@@ -284,6 +226,16 @@ impl<S> Sessions<S> {
 
     fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session<S>> {
         self.slab.iter_mut().map(|(_, session)| session)
+    }
+
+    /// Has a session told `pending` at some time, if it still waits for a topic then.
+    pub(super) fn wait(&mut self, key: SessionKey, name: Arc<str>, due_ms: u64) {
+        self.waiting.push_back((due_ms, key, name));
+    }
+
+    /// The next session that has waited long enough for a topic.
+    pub(super) fn overdue(&mut self, now_ms: u64) -> Option<(SessionKey, Arc<str>)> {
+        self.waiting.pop_front_if(|(due_ms, ..)| *due_ms <= now_ms).map(|(_, key, name)| (key, name))
     }
 
     fn insert(&mut self, make: impl FnOnce(SessionKey) -> Session<S>) -> SessionKey {

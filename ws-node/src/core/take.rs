@@ -1,12 +1,11 @@
-//! A topic's home takes a message.
+//! Messages for topics that are at home here: stored, or only passed on.
 
 use cluster::homes::{Outcome, Outgoing, RequestKey};
 
 use super::{Core, LinkSink, Now, SessionSink};
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Takes a message for a topic that is at home here, of a session of this node or of a peer. It comes to an end with
-    /// [`Core::settle`] or [`Core::give_back`].
+    /// Takes a message for a topic that is at home here.
     pub(super) fn take_message(
         &mut self,
         request: RequestKey,
@@ -14,6 +13,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         message: &Outgoing<'_>,
         now: Now,
     ) {
+        if !message.ephemeral && self.config.retentions.of(topic).is_some() {
+            return self.store(request, topic, message, now);
+        }
         let online = self.pass_on(topic, message.origin, message.from, message.data, now);
         self.settle(request, topic, Outcome::Passed { online });
     }

@@ -1,6 +1,7 @@
 //! The core in a small world: several of them, links that carry frames when told to, sessions that remember.
 
 mod handover;
+mod log;
 mod messages;
 mod sessions;
 mod world;

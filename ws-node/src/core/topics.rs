@@ -6,6 +6,9 @@ use std::sync::Arc;
 use cluster::ring::Slot;
 
 use super::Place;
+use super::feed::Feed;
+use super::followers::Follower;
+use super::stream::Stream;
 
 /// Origins that a topic remembers before it looks for old ones to forget.
 const SEEN_BEFORE_PRUNING: usize = 8;
@@ -21,8 +24,8 @@ pub(super) struct Topics(HashMap<Arc<str>, Topic>);
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) slot: Slot,
-    /// Sessions here that follow it, as indices.
-    pub(super) local: Vec<usize>,
+    /// Sessions here that follow it.
+    pub(super) local: Vec<Follower>,
     /// Processes that asked for it, while this node is its home.
     pub(super) remote: Vec<Remote>,
     /// Where its home is. Elsewhere means that interest was registered there.
@@ -31,6 +34,10 @@ pub(super) struct Topic {
     pub(super) standing: bool,
     /// The last call that told its home of it: only the answer to that one makes it stand.
     pub(super) asked: u64,
+    /// How far its entries were given to the sessions here.
+    pub(super) feed: Feed,
+    /// What its home keeps, while that is here and the topic has a log.
+    pub(super) stream: Option<Box<Stream>>,
     seen: Vec<Seen>,
 }
 
@@ -72,12 +79,26 @@ impl Topics {
         }
     }
 
+    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
+        self.0.get(name)
+    }
+
+    /// The name as it is kept, to be shared.
+    pub(super) fn name(&self, name: &str) -> Option<Arc<str>> {
+        self.0.get_key_value(name).map(|(name, _)| Arc::clone(name))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
+        self.0.iter()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Topic)> {
         self.0.iter_mut()
     }
 
-    pub(super) fn retain_interesting(&mut self) {
-        self.0.retain(|_, topic| !topic.is_idle());
+    /// Whether sessions here follow the topic.
+    pub(super) fn is_followed(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|topic| !topic.local.is_empty())
     }
 }
 
@@ -92,6 +113,8 @@ impl Topic {
             place,
             standing: false,
             asked: 0,
+            feed: Feed::default(),
+            stream: None,
             seen: Vec::new(),
         }
     }
@@ -131,8 +154,15 @@ impl Topic {
         true
     }
 
-    fn is_idle(&self) -> bool {
-        self.local.is_empty() && self.remote.is_empty()
+    /// The follower that is this session.
+    pub(super) fn follower(&mut self, index: usize) -> Option<&mut Follower> {
+        self.local.iter_mut().find(|follower| follower.index == index)
+    }
+
+    /// Nobody is interested, and nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        let kept = self.stream.as_ref().is_some_and(|stream| stream.is_busy() || stream.lingers_until_ms > 0);
+        self.local.is_empty() && self.remote.is_empty() && !kept
     }
 }
 
@@ -167,7 +197,7 @@ mod tests {
     #[test]
     fn interest_is_counted_once_a_link() {
         let mut topic = topic();
-        topic.local.push(0);
+        topic.local.push(Follower::new(0));
         topic.set_remote(9, 2);
         topic.set_remote(9, 3);
         assert_eq!(topic.online(), 4);

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use cluster::wire::client::{About, ClientFrame, History, Join, Online, Refusal};
+use cluster::wire::client::{About, ClientFrame, Online, Refusal};
 use cluster::wire::codes::{CloseCode, ErrorCode};
 use cluster::wire::node::{Error, NodeFrame};
 use edge::websocket::Taken;
@@ -335,11 +335,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(ClientFrame::NotSupported { reference }) => {
                 node.core().fail(key, reference, ErrorCode::NotSupported)
             }
+            Ok(ClientFrame::Join(join)) => node.core().join(key, &join, node.now()),
+            Ok(ClientFrame::Leave(leave)) => node.core().leave(key, &leave, node.now()),
+            Ok(ClientFrame::History(history)) => node.core().history(key, &history, node.now()),
             Ok(
-                ClientFrame::Join(Join { reference, .. })
-                | ClientFrame::Leave(About { reference, .. })
-                | ClientFrame::Presence(About { reference, .. })
-                | ClientFrame::History(History { reference, .. })
+                ClientFrame::Presence(About { reference, .. })
                 | ClientFrame::Online(Online { reference, .. }),
             ) => node.core().fail(key, reference, ErrorCode::NotSupported),
         }

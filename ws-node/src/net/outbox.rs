@@ -91,6 +91,10 @@ impl SessionSink for Outbox {
         self.0.waker.wake();
     }
 
+    fn waiting_bytes(&self) -> usize {
+        self.0.state.lock().bytes
+    }
+
     fn close(&self, code: CloseCode) {
         let mut state = self.0.state.lock();
         if state.closing.is_none() {

@@ -185,7 +185,9 @@ fn a_call_for_several_users_keeps_its_place_when_only_some_of_them_move() {
     world.say(
         1,
         key,
-        &format!(r#"{{"op":"send","ref":1,"to":{{"users":["{mover}","{stayer}"]}},"data":1}}"#),
+        &format!(
+            r#"{{"op":"send","ref":1,"to":{{"users":["{mover}","{stayer}"]}},"ephemeral":true,"data":1}}"#
+        ),
     );
     world.send(1, key, &stayer, 2);
     world.send(1, key, &mover, 3);

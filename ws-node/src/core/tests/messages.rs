@@ -32,7 +32,11 @@ fn several_users_take_one_frame_a_node_and_one_answer() {
     memories.iter().for_each(|memory| drop(memory.take()));
     alice.take();
     let users = serde_json::to_string(&[names.clone(), names.clone()].concat()).unwrap();
-    world.say(0, key, &format!(r#"{{"op":"send","ref":"r","to":{{"users":{users}}},"data":5}}"#));
+    world.say(
+        0,
+        key,
+        &format!(r#"{{"op":"send","ref":"r","to":{{"users":{users}}},"ephemeral":true,"data":5}}"#),
+    );
     assert_eq!((world.pipe(0, 1).publishes(), world.pipe(0, 2).publishes()), (vec![10], vec![10]));
     world.settle();
     assert_eq!(alice.take(), [json!({ "op": "ack", "ref": "r" })]);
@@ -76,7 +80,13 @@ fn an_unreachable_home_is_told_after_a_while_and_not_forgotten_by_the_sender() {
     alice.take();
     world.cut(0, 1);
     world.send(0, key, &bob, 1);
-    world.say(0, key, &format!(r#"{{"op":"send","ref":2,"to":{{"users":["{sender}","{bob}"]}},"data":2}}"#));
+    world.say(
+        0,
+        key,
+        &format!(
+            r#"{{"op":"send","ref":2,"to":{{"users":["{sender}","{bob}"]}},"ephemeral":true,"data":2}}"#
+        ),
+    );
     world.pass(4_900);
     assert_eq!(alice.data(), [2]);
     world.pass(200);
@@ -158,7 +168,8 @@ fn a_large_message_to_many_counts_as_several_sends() {
     alice.take();
     let users: Vec<String> = (0..640).map(|n| format!("u{n}")).collect();
     let (users, data) = (serde_json::to_string(&users).unwrap(), "x".repeat(6_400));
-    let text = format!(r#"{{"op":"send","ref":1,"to":{{"users":{users}}},"data":"{data}"}}"#);
+    let text =
+        format!(r#"{{"op":"send","ref":1,"to":{{"users":{users}}},"ephemeral":true,"data":"{data}"}}"#);
     world.say(0, key, &text);
     assert_eq!(alice.ops(), ["ack"]);
     world.say(0, key, &text);

@@ -4,14 +4,18 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use cluster::log::LogConfig;
 use cluster::ring::{Member, MemberState, Policy, Ring, RingKey};
 use cluster::secret::Secrets;
+use cluster::store::MemoryStore;
 use cluster::tokens::{Grants, install_crypto};
 use cluster::wire::client::{ClientFrame, Hello};
 use cluster::wire::peer::{Audience, Publish, ToHome, decode};
 use serde_json::Value;
 
+use super::super::log_port::LogAnswer;
 use super::super::*;
+use super::log::{Asked, answer};
 
 /// What a session was sent: JSON frames, and a close code.
 #[derive(Clone, Default)]
@@ -44,6 +48,10 @@ pub(super) struct World {
     next_link: u64,
     pub(super) ms: u64,
     tickets: u64,
+    /// The log that all share.
+    pub(super) store: MemoryStore,
+    /// What each node asked of it.
+    asked: Vec<Asked>,
 }
 
 thread_local! {
@@ -86,6 +94,8 @@ impl World {
             next_link: 1,
             ms: 1_000,
             tickets: 0,
+            store: MemoryStore::new(),
+            asked: vec![],
         };
         (0..count).for_each(|_| world.add_node());
         world
@@ -95,7 +105,9 @@ impl World {
     pub(super) fn add_node(&mut self) {
         let number = self.nodes.len();
         let Member { id, generation, .. } = member(number);
-        self.nodes.push(Core::new(config(), PeerName { id, generation }, self.ring.clone(), fresh_id));
+        let (me, asked) = (PeerName { id, generation }, Asked::default());
+        self.nodes.push(Core::new(config(), me, self.ring.clone(), Box::new(asked.clone()), fresh_id));
+        self.asked.push(asked);
         for other in 0..number {
             self.open(number, other);
             self.open(other, number);
@@ -153,13 +165,36 @@ impl World {
 
     /// Carries everything until nothing is on its way.
     pub(super) fn settle(&mut self) {
-        while self.links.values().any(|link| !link.there.is_empty() || !link.back.is_empty()) {
+        while self.answer_logs()
+            || self.links.values().any(|link| !link.there.is_empty() || !link.back.is_empty())
+        {
             let pairs: Vec<_> = self.links.values().map(|link| (link.from, link.to)).collect();
             for (from, to) in pairs {
                 self.carry_there(from, to);
                 self.carry_back(from, to);
             }
         }
+    }
+
+    /// Answers whatever was asked of the log; false if nothing was.
+    pub(super) fn answer_logs(&mut self) -> bool {
+        let mut answered = false;
+        for node in 0..self.nodes.len() {
+            answered |= self.answer_log(node, usize::MAX) > 0;
+        }
+        answered
+    }
+
+    /// Answers so many of a node's requests to the log; how many that were.
+    pub(super) fn answer_log(&mut self, node: usize, most: usize) -> usize {
+        let requests = self.asked[node].take(most);
+        let log = self.store.log("default", LogConfig::default()).unwrap();
+        let answers: Vec<LogAnswer> = requests.iter().map(|request| answer(&*log, request)).collect();
+        let (count, now) = (answers.len(), self.now());
+        if count > 0 {
+            self.nodes[node].log_answered(answers, now);
+        }
+        count
     }
 
     /// Lets time pass, with ticks.
@@ -201,6 +236,7 @@ impl World {
         let (key, memory) = self.admit(node, user, &[]);
         let now = self.now();
         self.nodes[node].hello(key, &Hello::default(), now);
+        self.answer_logs();
         (key, memory)
     }
 
@@ -231,8 +267,10 @@ impl World {
         }
     }
 
+    /// Sends something ephemeral.
     pub(super) fn send(&mut self, node: usize, key: SessionKey, to: &str, data: u64) {
-        self.say(node, key, &format!(r#"{{"op":"send","ref":{data},"to":{{"user":"{to}"}},"data":{data}}}"#));
+        let to = format!(r#""to":{{"user":"{to}"}}"#);
+        self.say(node, key, &format!(r#"{{"op":"send","ref":{data},{to},"ephemeral":true,"data":{data}}}"#));
     }
 }
 
@@ -251,6 +289,7 @@ fn config() -> CoreConfig {
         rebalance: Rebalance::Arcs,
         move_rate: 2_000,
         move_deadline_ms: 30_000,
+        retentions: Retentions::default(),
         tickets: Tickets::new(
             Secrets::new("a secret for tests, long enough to be taken", &[]).unwrap().ticket_keys(),
         ),
@@ -290,6 +329,10 @@ impl SessionSink for Memory {
             _ => 2,
         };
         self.0.lock().unwrap().0.push(serde_json::from_slice(&frame[begin..]).unwrap());
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        0
     }
 
     fn close(&self, code: CloseCode) {

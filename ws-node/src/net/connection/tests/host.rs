@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::log::{RetentionRule, Retentions};
 use cluster::membership::{Keeper, KeeperConfig, Role};
 use cluster::ring::{Member, MemberState, Policy, Ring, RingKey, Version};
 use cluster::secret::Secrets;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SETTINGS;
 use crate::core::{Core, CoreConfig, Rebalance};
+use crate::log::QueueBounds;
 use crate::node::Node;
 
 fn secrets() -> Secrets {
@@ -52,8 +54,17 @@ pub(super) async fn host() -> Arc<Node> {
         move_rate: 2_000,
         move_deadline_ms: 30_000,
         tickets: tickets(),
+        // No log is asked here.
+        retentions: Retentions::new(vec![RetentionRule::new("*", None).unwrap()]).unwrap(),
     };
-    let core = Core::new(config, PeerName { id: "n1".into(), generation: 1 }, Arc::new(ring), random_id);
+    let (log, _) = crate::log::queue(QueueBounds::default());
+    let core = Core::new(
+        config,
+        PeerName { id: "n1".into(), generation: 1 },
+        Arc::new(ring),
+        Box::new(log),
+        random_id,
+    );
     Arc::new(Node::new(core, Arc::new(keeper), SETTINGS, tickets()))
 }
 

@@ -1,0 +1,217 @@
+//! Sessions come to topics: with `hello`, with `join`, and they are told where they stand before anything is replayed.
+
+use std::sync::Arc;
+
+use cluster::log::{LogError, Position, Read};
+use cluster::wire::client::Since;
+use cluster::wire::codes::ErrorCode;
+use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
+
+use super::followers::{Arrival, Beginning, Follower, JoinRequest, Reading};
+use super::reads::Reader;
+use super::session::Stage;
+use super::{Core, LinkSink, Now, SessionKey, SessionSink};
+
+/// How long a session waits to be told where it stands, milliseconds. Then it is told `pending`.
+pub(super) const ARRIVAL_WAIT_MS: u64 = 2_000;
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// A session comes to a topic that it does not follow yet.
+    pub(super) fn arrive(
+        &mut self,
+        key: SessionKey,
+        name: &str,
+        since: Option<Since>,
+        join: Option<JoinRequest>,
+        now: Now,
+    ) {
+        self.follow(key, name, now);
+        let Some(follower) = self.topics.get_mut(name).and_then(|topic| topic.follower(key.index())) else {
+            return;
+        };
+        follower.reading = Reading::Arriving(Box::new(Arrival { since, join, ..Arrival::default() }));
+        let Some(shared) = self.topics.name(name) else { return };
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.topics.push(Arc::clone(&shared));
+        }
+        self.sessions.wait(key, shared, now.tick_ms + ARRIVAL_WAIT_MS);
+        self.advance(key, name, now);
+    }
+
+    /// Finds out what a session that arrives is to be told, as far as that is possible by now.
+    pub(super) fn advance(&mut self, key: SessionKey, name: &str, now: Now) {
+        let durable = self.config.retentions.of(name).is_some();
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let head = topic.feed.head();
+        if !topic.standing || (durable && head.is_none()) {
+            return;
+        }
+        let Some(follower) = topic.follower(key.index()) else { return };
+        let Some(arrival) = follower.arrival() else { return };
+        if arrival.recovery.is_some() || arrival.reader.is_some() {
+            return;
+        }
+        match (arrival.begin(head), arrival.since) {
+            (Beginning::Known(recovery), _) => self.arrived(key, name, recovery, now),
+            (Beginning::Ask, Some(since)) => {
+                let reader = self.read_after(name, since.epoch, since.offset, Reader::Probe(key));
+                if let Some(arrival) = self.arrival(key, name) {
+                    arrival.reader = reader;
+                }
+            }
+            (Beginning::Ask, None) => {}
+        }
+    }
+
+    /// The topic stands, or its position is known at last.
+    pub(super) fn advance_all(&mut self, name: &str, now: Now) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let arrives = |follower: &mut Follower| follower.arrival().is_some().then_some(follower.index);
+        let indices: Vec<usize> = topic.local.iter_mut().filter_map(arrives).collect();
+        for index in indices {
+            if let Some(key) = self.sessions.at(index).map(|session| session.key) {
+                self.advance(key, name, now);
+            }
+        }
+    }
+
+    /// The log says whether what the session wants is still there.
+    pub(super) fn probed(
+        &mut self,
+        key: SessionKey,
+        name: &str,
+        reader: u64,
+        result: Result<Read, LogError>,
+        now: Now,
+    ) {
+        let Some(arrival) = self.arrival(key, name).filter(|arrival| arrival.reader == Some(reader)) else {
+            return;
+        };
+        arrival.reader = None;
+        match result {
+            Ok(Read::Page(page)) if page.gap.is_none() => self.arrived(key, name, Recovery::Whole, now),
+            Ok(Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_)) => {
+                self.arrived(key, name, Recovery::Partly, now);
+            }
+            // It stands, and is not there: it was lost just now.
+            Ok(Read::Absent) => {
+                self.ask_home_again(name, now);
+                self.reads.again(name, Reader::Probe(key));
+            }
+            Err(_) => {
+                self.reads.again(name, Reader::Probe(key));
+                self.keep_waiting_no_longer(key, name, now);
+            }
+        }
+    }
+
+    /// The log does not answer: sessions that arrive are told so at once, and the rest when it does.
+    pub(super) fn tell_pending(&mut self, name: &str, now: Now) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let untold = |follower: &mut Follower| {
+            let untold = follower.arrival().is_some_and(|arrival| !arrival.told);
+            untold.then_some(follower.index)
+        };
+        let indices: Vec<usize> = topic.local.iter_mut().filter_map(untold).collect();
+        for index in indices {
+            if let Some(key) = self.sessions.at(index).map(|session| session.key) {
+                self.keep_waiting_no_longer(key, name, now);
+            }
+        }
+    }
+
+    /// What a session that waited long enough is told.
+    pub(super) fn keep_waiting_no_longer(&mut self, key: SessionKey, name: &str, now: Now) {
+        let head = self.topics.get(name).and_then(|topic| topic.feed.head());
+        let Some(arrival) = self.arrival(key, name) else { return };
+        if arrival.told || arrival.recovery.is_some() {
+            return;
+        }
+        arrival.told = true;
+        if let Some(join) = arrival.join.take() {
+            self.answer_join(key, name, &join, head, Recovery::Pending);
+        } else {
+            self.resolved(key, now);
+        }
+    }
+
+    /// It is known what to tell: it is told, unless `welcome` will.
+    fn arrived(&mut self, key: SessionKey, name: &str, recovery: Recovery, now: Now) {
+        let head = self.topics.get(name).and_then(|topic| topic.feed.head());
+        let Some(arrival) = self.arrival(key, name) else { return };
+        arrival.recovery = Some(recovery);
+        let (join, told) = (arrival.join.take(), arrival.told);
+        let live = self.sessions.get(key).is_some_and(|session| session.stage == Stage::Live);
+        match join {
+            Some(join) => self.answer_join(key, name, &join, head, recovery),
+            None if told && live => {
+                if let Some(session) = self.sessions.get(key) {
+                    let standing = Standing::In { position: head, recovered: recovery };
+                    session.push(&NodeFrame::Recovered(Recovered { topic: name, standing }));
+                }
+            }
+            None if told => return,
+            None => return self.resolved(key, now),
+        }
+        self.go_on(key, name);
+    }
+
+    /// It was told where it stands: now it gets what it missed, and what comes.
+    pub(super) fn go_on(&mut self, key: SessionKey, name: &str) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let head = topic.feed.head();
+        let Some(follower) = topic.follower(key.index()) else { return };
+        let Some(arrival) = follower.arrival().filter(|arrival| arrival.recovery.is_some()) else { return };
+        follower.reading = arrival.go_on(head);
+        self.replay_on(key, name);
+    }
+
+    /// Tells sessions that have waited long enough.
+    pub(super) fn tell_overdue(&mut self, now: Now) {
+        while let Some((key, name)) = self.sessions.overdue(now.tick_ms) {
+            self.keep_waiting_no_longer(key, &name, now);
+        }
+    }
+
+    /// What `welcome` says of one of the session's topics.
+    pub(super) fn standing(&mut self, key: SessionKey, name: &str) -> Standing {
+        let Some(topic) = self.topics.get_mut(name) else {
+            return Standing::Refused { error: ErrorCode::NotJoined };
+        };
+        let position = topic.feed.head();
+        let arrival = topic.follower(key.index()).and_then(Follower::arrival);
+        let recovered = arrival.map_or(Some(Recovery::Whole), |arrival| {
+            arrival.told |= arrival.recovery.is_none();
+            arrival.recovery
+        });
+        Standing::In { position, recovered: recovered.unwrap_or(Recovery::Pending) }
+    }
+
+    /// One more topic of a `hello` can be told of.
+    fn resolved(&mut self, key: SessionKey, now: Now) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.unresolved = session.unresolved.saturating_sub(1);
+        if session.unresolved == 0 && session.stage == Stage::Waiting {
+            self.welcome(key, now);
+        }
+    }
+
+    fn answer_join(
+        &mut self,
+        key: SessionKey,
+        name: &str,
+        join: &JoinRequest,
+        position: Option<Position>,
+        recovered: Recovery,
+    ) {
+        let Some(session) = self.sessions.get(key).filter(|session| session.listens()) else { return };
+        let reference = join.reference.as_deref();
+        let ack = GroupAck { reference, topic: name, position, recovered: Some(recovered) };
+        session.push(&NodeFrame::Group(ack));
+    }
+
+    fn arrival(&mut self, key: SessionKey, name: &str) -> Option<&mut Arrival> {
+        self.sessions.get(key)?;
+        self.topics.get_mut(name)?.follower(key.index())?.arrival()
+    }
+}

@@ -1,0 +1,176 @@
+//! How far a topic's entries were given to the sessions of this node, and how what was missed is found.
+//!
+//! Its home tells where it stands and passes entries on. Whoever sees a jump reads the log: once, for all sessions here.
+
+use bytes::Bytes;
+use cluster::log::{Entry, LogError, Page, Position, Read};
+use cluster::wire::node::{Gap, GapReason, Message, Name, NodeFrame};
+use serde_json::value::RawValue;
+
+use super::reads::Reader;
+use super::{Core, LinkSink, Now, SessionSink};
+use crate::frames;
+
+/// What a node knows of a topic's entries.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    /// The newest entry that the sessions here got. `None` before the topic's home told where it stands.
+    pub(super) position: Option<Position>,
+    /// The newest entry that is known of in that epoch.
+    wanted: u64,
+    /// The read that is out for what is missing.
+    reader: Option<u64>,
+    /// The log and the home do not agree: the home is to look again.
+    pub(super) verify: bool,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// The topic's home says where it stands.
+    pub(super) fn take_head(&mut self, name: &str, head: Position, now: Now) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        topic.standing = true;
+        match topic.feed.position {
+            None => topic.feed.position = Some(head),
+            Some(position) if position.epoch == head.epoch => {
+                topic.feed.wanted = topic.feed.wanted.max(head.offset);
+            }
+            Some(position) => self.begin_anew(name, position, head),
+        }
+        self.heal(name);
+        self.advance_all(name, now);
+    }
+
+    /// An entry that the topic's home passed on.
+    pub(super) fn take_entry(&mut self, name: &str, at: Position, frame: &Bytes, now: Now) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        if topic.feed.position.is_none_or(|position| position.epoch != at.epoch) {
+            let before = Position { offset: at.offset.saturating_sub(1), ..at };
+            self.take_head(name, before, now);
+        }
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let Some(position) = topic.feed.position else { return };
+        if topic.feed.reader.is_none() && at.offset == position.offset + 1 {
+            topic.feed.position = Some(at);
+            self.give(name, at.offset, frame);
+        } else if at.offset > position.offset {
+            topic.feed.wanted = topic.feed.wanted.max(at.offset);
+            self.heal(name);
+        }
+    }
+
+    /// What the log says about entries that were missed.
+    pub(super) fn healed(&mut self, name: &str, reader: u64, result: Result<Read, LogError>, now: Now) {
+        let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.feed.reader == Some(reader)) else {
+            return;
+        };
+        topic.feed.reader = None;
+        match result {
+            Ok(Read::Page(page)) => self.give_page(name, &page, now),
+            // Only a home begins an epoch, and it told the log.
+            Ok(Read::OtherEpoch(head)) => self.take_head(name, head, now),
+            Ok(Read::Absent | Read::RolledBack(_)) => self.ask_home_again(name, now),
+            Err(_) => self.reads.again(name, Reader::Heal),
+        }
+    }
+
+    /// Reads what is missing, if something is and nothing is out.
+    pub(super) fn heal(&mut self, name: &str) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let Some(position) = topic.feed.position else { return };
+        if topic.local.is_empty() {
+            // Nobody has missed anything.
+            topic.feed.position = topic.feed.head();
+        }
+        if topic.local.is_empty() || topic.feed.reader.is_some() || topic.feed.wanted <= position.offset {
+            return;
+        }
+        let reader = self.read_after(name, Some(position.epoch), position.offset, Reader::Heal);
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.feed.reader = reader;
+        }
+    }
+
+    /// What the log holds does not fit what the home said: the home shall look, and say.
+    pub(super) fn ask_home_again(&mut self, name: &str, now: Now) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        if topic.stream.is_some() {
+            self.doubt(name, now);
+        } else {
+            topic.feed.verify = true;
+            let place = topic.place.clone();
+            self.tell_home_of(&place, name);
+        }
+    }
+
+    fn give_page(&mut self, name: &str, page: &Page, now: Now) {
+        if let Some(gap) = page.gap {
+            self.give_gap(name, (gap.after, gap.before), page.position, GapReason::Trimmed);
+            self.advance_feed(name, Position { offset: gap.before - 1, ..page.position });
+        }
+        for entry in &page.entries {
+            let at = Position { offset: entry.offset, ..page.position };
+            self.advance_feed(name, at);
+            self.give(name, at.offset, &frame_of(name, Name::Entry(at), entry));
+        }
+        let Some(topic) = self.topics.get(name) else { return };
+        let missing = topic.feed.position.is_some_and(|position| position.offset < topic.feed.wanted);
+        if missing && page.entries.is_empty() && page.gap.is_none() {
+            // The home knows of more than the log does.
+            self.ask_home_again(name, now);
+        } else {
+            self.heal(name);
+        }
+    }
+
+    /// The topic goes on in another epoch, whose entries nobody here has seen.
+    fn begin_anew(&mut self, name: &str, lost: Position, head: Position) {
+        self.give_gap(name, (lost.offset, 1), head, GapReason::LogLost);
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        topic.feed =
+            Feed { position: Some(Position { offset: 0, ..head }), wanted: head.offset, ..Feed::default() };
+        topic.local.iter_mut().for_each(super::followers::Follower::forget);
+    }
+
+    fn advance_feed(&mut self, name: &str, at: Position) {
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.feed.position = Some(at);
+        }
+    }
+
+    fn give_gap(&mut self, name: &str, (after, before): (u64, u64), head: Position, reason: GapReason) {
+        let gap = NodeFrame::Gap(Gap { topic: name, epoch: head.epoch, after, before, reason });
+        // For everybody who has not had what comes next, and that is everybody live.
+        self.give(name, u64::MAX, &frames::text(&gap.to_json()));
+    }
+
+    /// Puts a frame into the queues of those who get what is passed on, and have not had this offset otherwise.
+    fn give(&mut self, name: &str, offset: u64, frame: &Bytes) {
+        let Some(topic) = self.topics.get(name) else { return };
+        for follower in topic.local.iter().filter(|follower| follower.takes(offset)) {
+            if let Some(session) = self.sessions.at(follower.index).filter(|session| session.listens()) {
+                session.sink.push(frame.clone());
+                self.counts.delivered += 1;
+            }
+        }
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    /// Where the topic stands as far as this node knows.
+    pub(super) fn head(&self) -> Option<Position> {
+        self.position.map(|position| Position { offset: position.offset.max(self.wanted), ..position })
+    }
+}
+
+/// An entry of the log as its frame.
+pub(super) fn frame_of(topic: &str, name: Name<'_>, entry: &Entry) -> Bytes {
+    let data = json_of(entry);
+    frames::text(&Message { topic, name, from: &entry.from, data, time: entry.time_ms }.to_json())
+}
+
+/// What this cluster appended is JSON. A stranger's bytes must not break the frame that they would be part of.
+pub(super) fn json_of(entry: &Entry) -> &str {
+    serde_json::from_slice::<&RawValue>(&entry.data).map_or("null", RawValue::get)
+}

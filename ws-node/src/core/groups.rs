@@ -1,0 +1,124 @@
+//! Groups: sessions join and leave them.
+
+use cluster::wire::client::{About, Join, Reference};
+use cluster::wire::codes::ErrorCode;
+use cluster::wire::node::{Error, GroupAck, NodeFrame, Recovery};
+use cluster::wire::topic::group;
+
+use super::followers::JoinRequest;
+use super::rate::Verdict;
+use super::session::Stage;
+use super::{Core, LinkSink, Now, SessionKey, SessionSink};
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// A session wants a group's messages.
+    pub fn join(&mut self, key: SessionKey, join: &Join<'_>, now: Now) {
+        if !self.may_ask(key, join.reference, now) {
+            return;
+        }
+        let name = group(&join.group);
+        if !self.may_join(key, &join.group) {
+            return self.fail(key, join.reference, ErrorCode::Forbidden);
+        }
+        if self.follows(key, &name) {
+            if join.since.is_none() && self.answer_again(key, &name, join.reference) {
+                return;
+            }
+            // Whoever wants to go on elsewhere leaves first.
+            self.depart(key, &name);
+        } else if self.is_in_too_many(key) {
+            return self.fail(key, join.reference, ErrorCode::TooManyGroups);
+        }
+        let request = JoinRequest { reference: join.reference.map(ToOwned::to_owned) };
+        self.arrive(key, &name, join.since, Some(request), now);
+    }
+
+    /// A session no longer wants them.
+    pub fn leave(&mut self, key: SessionKey, leave: &About<'_>, now: Now) {
+        if !self.may_ask(key, leave.reference, now) {
+            return;
+        }
+        let name = group(&leave.group);
+        if !self.follows(key, &name) {
+            return self.fail(key, leave.reference, ErrorCode::NotJoined);
+        }
+        let position = self.topics.get_mut(&name).and_then(|topic| {
+            let position = topic.feed.position;
+            topic.follower(key.index())?.stands_at(position)
+        });
+        self.depart(key, &name);
+        if let Some(session) = self.sessions.get(key) {
+            let ack = GroupAck { reference: leave.reference, topic: &name, position, recovered: None };
+            session.push(&NodeFrame::Group(ack));
+        }
+    }
+
+    /// The session is in the group already, and stays where it is; false if it has not arrived yet.
+    fn answer_again(&mut self, key: SessionKey, name: &str, reference: Reference<'_>) -> bool {
+        let Some(topic) = self.topics.get_mut(name) else { return false };
+        let position = topic.feed.head();
+        let arrived = topic.follower(key.index()).is_some_and(|follower| follower.arrival().is_none());
+        if let Some(session) = self.sessions.get(key).filter(|_| arrived) {
+            let ack = GroupAck { reference, topic: name, position, recovered: Some(Recovery::Whole) };
+            session.push(&NodeFrame::Group(ack));
+        }
+        arrived
+    }
+
+    /// Whether the session may ask for anything now; if not it was told.
+    pub(super) fn may_ask(&mut self, key: SessionKey, reference: Reference<'_>, now: Now) -> bool {
+        let limits = self.config.limits;
+        let Some(session) = self.sessions.get_mut(key) else { return false };
+        match session.stage {
+            Stage::Admitted => {
+                self.fail(key, reference, ErrorCode::HelloExpected);
+                return false;
+            }
+            Stage::Detached => return false,
+            Stage::Waiting | Stage::Live => {}
+        }
+        let verdict = session.bucket.take(limits.sends_per_second, limits.sends_burst, now.tick_ms);
+        match verdict {
+            Verdict::Go => return true,
+            Verdict::Wait(ms) => self.refuse_request(key, reference, ErrorCode::RateLimited, Some(ms)),
+            Verdict::Enough => self.fail(key, reference, ErrorCode::RateExceeded),
+        }
+        false
+    }
+
+    /// Says no to a request.
+    pub(super) fn refuse_request(
+        &mut self,
+        key: SessionKey,
+        reference: Reference<'_>,
+        code: ErrorCode,
+        retry_after_ms: Option<u64>,
+    ) {
+        self.counts.refused += 1;
+        if let Some(session) = self.sessions.get(key) {
+            session.push(&NodeFrame::Error(Error { retry_after_ms, ..Error::new(reference, code) }));
+        }
+    }
+
+    /// Whether the session's token allows it to be in a group.
+    pub(super) fn may_join(&self, key: SessionKey, group: &str) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.holder.grants.may_join(group))
+    }
+
+    pub(super) fn follows(&self, key: SessionKey, name: &str) -> bool {
+        self.sessions.get(key).is_some_and(|session| session.topics.iter().any(|topic| **topic == *name))
+    }
+
+    pub(super) fn is_in_too_many(&self, key: SessionKey) -> bool {
+        // The inbox is one of its topics.
+        self.sessions.get(key).is_some_and(|session| session.topics.len() > self.config.limits.groups)
+    }
+
+    /// The session no longer follows a topic.
+    pub(super) fn depart(&mut self, key: SessionKey, name: &str) {
+        self.unfollow(key, name);
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.topics.retain(|topic| **topic != *name);
+        }
+    }
+}

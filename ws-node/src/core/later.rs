@@ -1,0 +1,81 @@
+//! Topics at home here that are looked after later: with the next tick, or when their time is over.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::stream::Stream;
+use super::{Core, LinkSink, Now, SessionSink};
+
+/// The longest that a topic nobody follows is remembered, milliseconds. By default its entries are gone by then, too.
+const LINGER_MS_MAX: u64 = 300_000;
+
+/// Topics that are remembered though nobody follows them, at most.
+const LINGERING_MAX: usize = 100_000;
+
+/// How often the log is asked about each topic at home here, so that it does not forget where they stand, milliseconds.
+const TOUCH_MS: u64 = 6 * 60 * 60 * 1_000;
+
+/// Topics to be looked after.
+#[derive(Debug, Default)]
+pub(super) struct Later {
+    next: Vec<Arc<str>>,
+    lingering: VecDeque<(u64, Arc<str>)>,
+    touch_due_ms: u64,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// An entry was appended: what the log should hold is remembered for as long as somebody may resume to it.
+    pub(super) fn linger(&mut self, name: &Arc<str>, now: Now) {
+        let Some(stream) = self.topics.get_mut(name).and_then(|topic| topic.stream.as_mut()) else { return };
+        let until = now.tick_ms + LINGER_MS_MAX;
+        if std::mem::replace(&mut stream.lingers_until_ms, until) == 0 {
+            self.later.lingering.push_back((until, Arc::clone(name)));
+        }
+    }
+
+    /// Forgets topics that have lingered long enough.
+    pub(super) fn end_lingering(&mut self, now: Now) {
+        let over = |due: u64, count: usize| due <= now.tick_ms || count > LINGERING_MAX;
+        while let Some((due, name)) = self.later.lingering.pop_front() {
+            if !over(due, self.later.lingering.len()) {
+                return self.later.lingering.push_front((due, name));
+            }
+            let Some(stream) = self.topics.get_mut(&name).and_then(|topic| topic.stream.as_mut()) else {
+                continue;
+            };
+            let until = stream.lingers_until_ms;
+            if over(until, self.later.lingering.len()) {
+                stream.lingers_until_ms = 0;
+                self.topics.release(&name);
+            } else {
+                self.later.lingering.push_back((until, name));
+            }
+        }
+    }
+
+    /// Asks the log about every topic at home here once in a long while.
+    pub(super) fn touch_streams(&mut self, now: Now) {
+        if self.later.touch_due_ms == 0 {
+            self.later.touch_due_ms = now.tick_ms + TOUCH_MS;
+        }
+        if now.tick_ms >= self.later.touch_due_ms {
+            self.later.touch_due_ms = now.tick_ms + TOUCH_MS;
+            self.log_interrupted();
+        }
+    }
+}
+
+// === impl Later ===
+
+impl Later {
+    /// Has a topic looked after with the next tick.
+    pub(super) fn push(&mut self, name: &Arc<str>, stream: &mut Stream) {
+        if !std::mem::replace(&mut stream.queued, true) {
+            self.next.push(Arc::clone(name));
+        }
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.next)
+    }
+}

@@ -1,0 +1,68 @@
+//! While a link to a live home is down, its topics are looked at in the log. Nothing else polls.
+
+use std::sync::Arc;
+
+use cluster::log::TOPICS_PER_CALL_MAX;
+use cluster::ring::Slot;
+
+use super::log_port::{LogRequest, Standing};
+use super::{Core, LinkSink, Now, Place, SessionSink};
+
+/// How often, milliseconds.
+const LOOK_MS: u64 = 1_000;
+
+/// Looks that may be asked for at once. Of more topics than they name the others have their turn with the next ones.
+const LOOKS_AT_ONCE: usize = 20;
+
+/// What is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    due_ms: u64,
+    /// Where the last round ended.
+    turn: usize,
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// Looks at the topics whose home cannot be heard.
+    pub(super) fn look_at_unheard(&mut self, now: Now) {
+        if now.tick_ms < self.looks.due_ms {
+            return;
+        }
+        self.looks.due_ms = now.tick_ms + LOOK_MS;
+        let topics = self.unheard();
+        let most = LOOKS_AT_ONCE * TOPICS_PER_CALL_MAX;
+        let begin = if topics.len() > most { self.looks.turn % topics.len() } else { 0 };
+        self.looks.turn = begin + most;
+        let (later, first) = topics.split_at(begin);
+        let turn: Vec<_> = first.iter().chain(later).take(most).cloned().collect();
+        for topics in turn.chunks(TOPICS_PER_CALL_MAX) {
+            // A log that has no time for it is asked again with the next round.
+            let _ = self.log.submit(LogRequest::Look { look: 0, topics: topics.to_vec() });
+        }
+    }
+
+    /// The log says where they stand.
+    pub(super) fn looked(&mut self, results: Vec<(Arc<str>, Standing)>, now: Now) {
+        for (name, result) in results {
+            // What is lost is for the home to say.
+            if let Ok(Some(head)) = result
+                && self.topics.get(&name).is_some_and(|topic| topic.feed.position.is_some())
+            {
+                self.take_head(&name, head, now);
+            }
+        }
+    }
+
+    fn unheard(&self) -> Vec<(Arc<str>, Slot)> {
+        let others = self.ring.members().map(|member| &*member.id).filter(|id| **id != *self.me.id);
+        let silent: Vec<&str> = others.filter(|id| !self.homes.is_linked(id)).collect();
+        if silent.is_empty() {
+            return Vec::new();
+        }
+        let unheard = self.topics.iter().filter(|(_, topic)| {
+            let Place::There(home) = &topic.place else { return false };
+            !topic.local.is_empty() && topic.feed.position.is_some() && silent.contains(&&**home)
+        });
+        unheard.map(|(name, topic)| (Arc::clone(name), topic.slot)).collect()
+    }
+}

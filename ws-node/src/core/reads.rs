@@ -1,0 +1,121 @@
+//! Reads of the log that are out, and what became of them: missed entries, replays, pages of history.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use cluster::limits;
+use cluster::log::{Cursor, Epoch, LogError, Read};
+
+use super::history::Past;
+use super::log_port::LogRequest;
+use super::{Core, LinkSink, Now, SessionKey, SessionSink};
+
+/// Entries that one read asks for.
+const ENTRIES_PER_READ: usize = 500;
+
+/// Bytes that one read asks for: with what may wait for the session already, the most that is read ahead of its socket.
+pub(super) const BYTES_PER_READ: usize = 128 * 1024;
+
+/// The reads that are out, and those that are to be tried again.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    last: u64,
+    out: HashMap<u64, (Arc<str>, Reader)>,
+    again: VecDeque<(Arc<str>, Reader)>,
+}
+
+/// Who reads.
+#[derive(Debug)]
+pub(super) enum Reader {
+    /// The sessions of a topic that live entries were missed for.
+    Heal,
+    /// A session that arrives: is what it wants still there?
+    Probe(SessionKey),
+    /// A session that reads what it missed.
+    Replay(SessionKey),
+    /// A session that asked for a page.
+    History(Box<Past>),
+}
+
+impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// Reads the entries of a topic above an offset. `None` if that could not be asked now: it is tried again.
+    pub(super) fn read_after(
+        &mut self,
+        name: &str,
+        epoch: Option<Epoch>,
+        offset: u64,
+        reader: Reader,
+    ) -> Option<u64> {
+        let entries = if matches!(reader, Reader::Probe(_)) { 1 } else { ENTRIES_PER_READ };
+        self.read(name, epoch, Cursor::After(offset), (entries, BYTES_PER_READ), reader)
+    }
+
+    /// Reads a page of a topic for whoever asked.
+    pub(super) fn read_page(&mut self, past: Past) {
+        let (name, epoch, cursor, limit) = (Arc::clone(&past.topic), past.epoch, past.cursor, past.limit);
+        let reader = Reader::History(Box::new(past));
+        self.read(&name, epoch, cursor, (limit, limits::HISTORY_BYTES_MAX), reader);
+    }
+
+    fn read(
+        &mut self,
+        name: &str,
+        epoch: Option<Epoch>,
+        cursor: Cursor,
+        (count_max, bytes_max): (usize, usize),
+        who: Reader,
+    ) -> Option<u64> {
+        let topic = self.topics.name(name).unwrap_or_else(|| Arc::from(name));
+        self.reads.last += 1;
+        let (reader, slot) = (self.reads.last, self.slot(name));
+        let request =
+            LogRequest::Read { reader, topic: Arc::clone(&topic), slot, epoch, cursor, count_max, bytes_max };
+        match (self.log.submit(request), who) {
+            (Ok(()), who) => {
+                self.reads.out.insert(reader, (topic, who));
+                Some(reader)
+            }
+            (Err(_), Reader::History(past)) => {
+                self.past_read(&past, Err(None));
+                None
+            }
+            (Err(_), who) => {
+                self.reads.again.push_back((topic, who));
+                None
+            }
+        }
+    }
+
+    /// The log answers a read.
+    pub(super) fn read_done(&mut self, reader: u64, result: Result<Read, LogError>, now: Now) {
+        let Some((topic, who)) = self.reads.out.remove(&reader) else { return };
+        match who {
+            Reader::Heal => self.healed(&topic, reader, result, now),
+            Reader::Probe(key) => self.probed(key, &topic, reader, result, now),
+            Reader::Replay(key) => self.replayed(key, &topic, reader, result, now),
+            Reader::History(past) => self.past_read(&past, result.map_err(Some)),
+        }
+    }
+
+    /// Tries again what could not be read, from wherever its reader stands by now.
+    pub(super) fn read_again(&mut self, now: Now) {
+        for (topic, who) in std::mem::take(&mut self.reads.again) {
+            match who {
+                Reader::Heal => self.heal(&topic),
+                Reader::Probe(key) => self.advance(key, &topic, now),
+                Reader::Replay(key) => self.replay_on(key, &topic),
+                // Refused at once, never tried again.
+                Reader::History(_) => {}
+            }
+        }
+    }
+}
+
+// === impl Reads ===
+
+impl Reads {
+    /// Leaves a read to the next tick.
+    pub(super) fn again(&mut self, name: &str, who: Reader) {
+        self.again.push_back((Arc::from(name), who));
+    }
+}

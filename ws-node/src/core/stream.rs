@@ -1,0 +1,297 @@
+//! A durable topic at its home: what waits for the log, what is out there, and how far it was passed on.
+//!
+//! One request of a topic is out at a time, and whatever came meanwhile goes with the next one: that is a topic's order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::homes::RequestKey;
+use cluster::log::{Fence, Position, Retention};
+use cluster::ring::Slot;
+
+use super::log_port::{LogRequest, NewEntry};
+
+/// Messages in one append, at most.
+const BATCH_MESSAGES_MAX: usize = 500;
+
+/// Bytes of data in one append, at most, unless a single message is larger.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a topic's home keeps of it.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// The newest entry that was passed on. `None` before the log was asked.
+    pub(super) position: Option<Position>,
+    /// The newest entry that a follower told of, if that is another one.
+    known: Option<Position>,
+    waiting: VecDeque<Waiting>,
+    out: Out,
+    /// The log is to be asked again, whatever is known.
+    reopen: bool,
+    /// It stands in the queue of those to be looked after with the next tick.
+    pub(super) queued: bool,
+    /// Until then its position is remembered even if nobody is interested, since the log might be rolled back. 0: no
+    /// longer than somebody is.
+    pub(super) lingers_until_ms: u64,
+    /// Links that registered interest and were not told yet where the topic stands.
+    pub(super) untold: Vec<u64>,
+}
+
+/// What the log was asked and has not answered.
+#[derive(Debug, Default)]
+enum Out {
+    #[default]
+    Nothing,
+    Open,
+    Append(Vec<Waiting>),
+}
+
+/// A message that waits for the log.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Whose answer it is a part of.
+    pub(super) request: RequestKey,
+    /// Where it entered the cluster, and its number there.
+    pub(super) origin: (Arc<str>, u64, u64),
+    pub(super) from: Arc<str>,
+    pub(super) key: Box<str>,
+    pub(super) data: Bytes,
+    pub(super) due_ms: u64,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Whether something waits or is out: only then it must not be forgotten.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.waiting.is_empty() || self.is_out()
+    }
+
+    pub(super) fn is_out(&self) -> bool {
+        !matches!(self.out, Out::Nothing)
+    }
+
+    pub(super) fn push(&mut self, message: Waiting) {
+        self.waiting.push_back(message);
+    }
+
+    /// Asks the log again before anybody is told where the topic stands.
+    pub(super) fn doubt(&mut self) {
+        self.reopen = true;
+    }
+
+    /// Where it stands, if that can be told a follower who knows of `known`. Otherwise the log is to be asked.
+    pub(super) fn stands_for(&mut self, known: Option<Position>, verify: bool) -> Option<Position> {
+        self.learn(known);
+        self.reopen |= verify;
+        let ahead = known.zip(self.position).is_some_and(|(known, position)| is_ahead(known, position));
+        self.reopen |= ahead;
+        self.position.filter(|_| !self.reopen)
+    }
+
+    /// A follower has seen this much. Of another epoch than ours it is what counted before, or else the log will say.
+    pub(super) fn learn(&mut self, known: Option<Position>) {
+        let Some(known) = known else { return };
+        let older = self.known.is_some_and(|ours| ours.epoch == known.epoch && ours.offset >= known.offset);
+        let ours = self.position.is_some_and(|position| !is_ahead(known, position));
+        if !older && !ours {
+            self.known = Some(known);
+        }
+    }
+
+    /// The next request, if there is something to ask and nothing is out. It counts as sent with [`Stream::sent`].
+    pub(super) fn next(
+        &self,
+        topic: &Arc<str>,
+        slot: Slot,
+        fence: Fence,
+        retention: Retention,
+    ) -> Option<LogRequest> {
+        if self.is_out() {
+            return None;
+        }
+        let (topic, known) = (Arc::clone(topic), self.highest());
+        if self.waiting.is_empty() {
+            let unknown = self.position.is_none() || self.reopen;
+            return unknown.then_some(LogRequest::Open { topic, slot, fence, known });
+        }
+        let messages = self.waiting.iter().take(self.batch()).map(Waiting::entry).collect();
+        Some(LogRequest::Append { topic, slot, fence, known, retention, messages })
+    }
+
+    /// What [`Stream::next`] gave is under way.
+    pub(super) fn sent(&mut self) {
+        let batch = self.batch();
+        self.out = if batch == 0 { Out::Open } else { Out::Append(self.waiting.drain(..batch).collect()) };
+    }
+
+    /// The log opened the topic: what it says from now on can be believed.
+    pub(super) fn opened(&mut self) {
+        self.out = Out::Nothing;
+        self.reopen = false;
+        self.known = None;
+    }
+
+    /// The log took the messages that were out, or refused some of them for good.
+    pub(super) fn appended(&mut self) -> Vec<Waiting> {
+        let out = std::mem::take(&mut self.out);
+        self.opened();
+        match out {
+            Out::Append(messages) => messages,
+            Out::Nothing | Out::Open => Vec::new(),
+        }
+    }
+
+    /// The log did not do what was asked: it is asked again.
+    pub(super) fn failed(&mut self) {
+        if let Out::Append(mut messages) = std::mem::take(&mut self.out) {
+            messages.extend(self.waiting.drain(..));
+            self.waiting = messages.into();
+        }
+    }
+
+    /// Messages that waited too long.
+    pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Waiting> {
+        let (overdue, waiting): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|message| message.due_ms <= now_ms);
+        self.waiting = waiting.into();
+        overdue
+    }
+
+    /// Everything that waits, in order: the topic is at home elsewhere.
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Waiting> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    fn batch(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |message: &&Waiting| {
+            bytes += message.data.len();
+            bytes <= BATCH_BYTES_MAX || bytes == message.data.len()
+        };
+        self.waiting.iter().take(BATCH_MESSAGES_MAX).take_while(fits).count()
+    }
+
+    fn highest(&self) -> Option<Position> {
+        self.known.or(self.position)
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    /// What it takes in memory, in bytes.
+    pub(super) fn cost(&self) -> usize {
+        size_of::<Self>() + self.data.len() + self.key.len() + self.from.len()
+    }
+
+    fn entry(&self) -> NewEntry {
+        NewEntry { from: Arc::clone(&self.from), key: self.key.clone(), data: self.data.clone() }
+    }
+}
+
+/// Whether somebody has seen entries of the same epoch that `position` does not reach.
+pub(super) fn is_ahead(known: Position, position: Position) -> bool {
+    known.epoch == position.epoch && known.offset > position.offset
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::homes::Requests;
+    use cluster::log::Epoch;
+    use cluster::ring::{Policy, Ring, RingKey};
+
+    use super::*;
+
+    fn at(epoch: u64, offset: u64) -> Position {
+        Position { epoch: Epoch::new(epoch), offset }
+    }
+
+    fn message(number: u64, bytes: usize) -> Waiting {
+        Waiting {
+            request: Requests::default().open((), 1, 0),
+            origin: ("n1".into(), 1, number),
+            from: "alice".into(),
+            key: number.to_string().into(),
+            data: vec![b' '; bytes].into(),
+            due_ms: number,
+        }
+    }
+
+    fn next(stream: &Stream) -> Option<LogRequest> {
+        let ring = Ring::genesis("default", RingKey::new([0; 16]), Policy::Balanced);
+        stream.next(&"u:bob".into(), Slot::new(0), Fence::of(&ring), Retention::default())
+    }
+
+    fn keys(request: Option<LogRequest>) -> Vec<String> {
+        match request {
+            Some(LogRequest::Append { messages, .. }) => messages.iter().map(|m| m.key.to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn known(stream: &Stream) -> Option<Position> {
+        match next(stream) {
+            Some(LogRequest::Open { known, .. } | LogRequest::Append { known, .. }) => known,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_request_is_out_and_failed_messages_come_first_again() {
+        let mut stream = Stream::default();
+        (0..3).for_each(|number| stream.push(message(number, 1)));
+        assert_eq!(keys(next(&stream)), ["0", "1", "2"]);
+        stream.sent();
+        stream.push(message(3, 1));
+        assert_eq!(next(&stream), None);
+        stream.failed();
+        assert_eq!(keys(next(&stream)), ["0", "1", "2", "3"]);
+        stream.sent();
+        assert_eq!(stream.appended().len(), 4);
+        assert!(!stream.is_busy());
+    }
+
+    #[test]
+    fn batches_are_bounded_in_bytes_and_take_one_large_message() {
+        let mut stream = Stream::default();
+        stream.push(message(0, BATCH_BYTES_MAX + 1));
+        (1..4).for_each(|number| stream.push(message(number, BATCH_BYTES_MAX / 2)));
+        assert_eq!(keys(next(&stream)), ["0"]);
+        stream.sent();
+        stream.appended();
+        assert_eq!(keys(next(&stream)), ["1", "2"]);
+        (4..1_000).for_each(|number| stream.push(message(number, 0)));
+        stream.sent();
+        stream.appended();
+        assert_eq!(keys(next(&stream)).len(), BATCH_MESSAGES_MAX);
+    }
+
+    #[test]
+    fn what_followers_know_is_told_to_the_log_until_it_has_answered() {
+        let mut stream = Stream::default();
+        assert_eq!(stream.stands_for(Some(at(1, 5)), false), None);
+        stream.learn(Some(at(1, 4)));
+        assert_eq!(known(&stream), Some(at(1, 5)));
+        stream.sent();
+        stream.opened();
+        stream.position = Some(at(1, 6));
+        assert_eq!(stream.stands_for(Some(at(1, 6)), false), stream.position);
+        assert_eq!(stream.stands_for(Some(at(2, 9)), false), stream.position, "the home's word counts");
+        assert_eq!(stream.stands_for(Some(at(1, 7)), false), None, "more than was passed on: ask");
+        assert_eq!(known(&stream), Some(at(1, 7)));
+        stream.sent();
+        stream.opened();
+        assert_eq!(stream.stands_for(None, false), Some(at(1, 6)));
+        assert_eq!(stream.stands_for(None, true), None);
+    }
+
+    #[test]
+    fn messages_are_given_up_when_they_are_due() {
+        let mut stream = Stream::default();
+        (0..4).for_each(|number| stream.push(message(number, 1)));
+        assert_eq!(stream.take_overdue(1).len(), 2);
+        assert_eq!(keys(next(&stream)), ["2", "3"]);
+    }
+}
