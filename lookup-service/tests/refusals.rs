@@ -55,6 +55,17 @@ async fn bodies_have_a_limit_and_a_kind() {
     }
 }
 
+/// Whoever is refused reads why, although nobody looks at what he sends.
+#[tokio::test]
+async fn a_stranger_with_much_to_say_reads_why_he_may_not() {
+    let lookup = Lookup::with_nodes(1).await;
+    let body = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        lookup.post("/v1/messages", &body).send().await.problem(401, "api_key_missing");
+        lookup.post("/v1/nowhere", &body).send().await.problem(404, "not_found");
+    }
+}
+
 #[tokio::test]
 async fn tokens_that_are_not_believed() {
     let lookup = Lookup::with_nodes(1).await;

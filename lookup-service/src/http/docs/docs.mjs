@@ -34,13 +34,16 @@ function words(schema) {
   return [schema.type ?? 'any JSON'].flat().join(' or ');
 }
 
+/** A schema's words, which lead to where it is explained. */
+const named = (schema) => schema.$ref ? el('a', { href: `#schema-${words(schema)}` }, words(schema)) : el('code', null, words(schema));
+
 const row = (...cells) => el('tr', null, cells.map((cell) => el('td', null, cell)));
 const table = (head, rows) => el('table', null, el('thead', null, el('tr', null, head.map((cell) => el('th', null, cell)))), el('tbody', null, rows));
 const example = ([name, { value }]) => el('details', null, el('summary', null, `Example: ${name}`), el('pre', null, JSON.stringify(value, null, 2)));
 
 function content(media) {
   return Object.entries(media ?? {}).flatMap(([, { schema, examples }]) => [
-    el('p', null, el('code', null, words(schema))),
+    el('p', null, (schema.anyOf ?? [schema]).flatMap((one, i) => [i > 0 ? ' or ' : '', named(one)])),
     ...Object.entries(examples ?? {}).map(example),
   ]);
 }
@@ -61,7 +64,7 @@ function responses(api, operation) {
 function shown(api, path, method, operation, shared) {
   const parameters = [...(shared ?? []), ...(operation.parameters ?? [])].map((parameter) => resolved(api, parameter));
   const rows = parameters.map(({ name, in: place, required, schema, description }) =>
-    row(el('code', null, name), `${place}${required ? ', required' : ''}`, words(schema), inline(description ?? '')));
+    row(el('code', null, name), `${place}${required ? ', required' : ''}`, named(schema), inline(description ?? '')));
   const open = (operation.security ?? []).length === 0 ? 'Needs no authorization.' : `Authorization: ${operation.security.map((one) => Object.keys(one)[0] ?? 'none').join(' or ')}.`;
   return [
     el('h3', { id: operation.operationId }, el('span', { class: 'method' }, method.toUpperCase()), ' ', el('code', null, path)),
@@ -78,7 +81,7 @@ function shown(api, path, method, operation, shared) {
 function schemas(api) {
   const rows = Object.entries(api.components.schemas).map(([name, schema]) => {
     const fields = Object.entries(schema.properties ?? {}).map(([field, value]) =>
-      row(el('code', null, field), schema.required?.includes(field) ? 'always' : 'sometimes', words(value), inline(resolved(api, value).description ?? '')));
+      row(el('code', null, field), schema.required?.includes(field) ? 'always' : 'sometimes', named(value), inline(resolved(api, value).description ?? '')));
     return [el('h3', { id: `schema-${name}` }, name), ...paragraphs(schema.description), fields.length > 0 ? table(['field', '', 'type', ''], fields) : el('p', null, el('code', null, words(schema)))];
   });
   return [el('h2', null, 'Schemas'), ...rows.flat()];
