@@ -41,7 +41,7 @@ fn a_random_api_key_is_made_only_where_nothing_else_opens_the_api() {
     assert!(key(&[]).unwrap().expose().len() >= ApiKeys::BYTES_MIN);
     assert_ne!(key(&[]), key(&[]));
     assert!(!told(&[]).unwrap().0.api_keys.is_empty());
-    assert_eq!(key(&["--api-key", "a key of my own, of 32 bytes or more".replace(' ', "-").as_str()]), None);
+    assert_eq!(key(&["--api-key", "a key of my own of 32 bytes or more".replace(' ', "-").as_str()]), None);
     assert_eq!(key(&["--jwt-secret", "an application secret of 32 bytes"]), None);
 }
 
