@@ -1,0 +1,39 @@
+/** A node dies by SIGKILL in the middle of 1,000 messages a second: every acknowledged message arrives, once and in order. */
+import assert from 'node:assert/strict';
+import { cluster } from '../harness/cluster.mjs';
+import { test } from '../harness/test.mjs';
+import { TopicChecker } from '../harness/topic-checker.mjs';
+import { Traffic } from '../harness/traffic.mjs';
+import { delay } from '../harness/until.mjs';
+
+const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--retention', '*=5000,5m'] };
+const PLAN = {
+  users: 90, doubles: 10, groups: 15, groupsEach: 2, classes: 5, perSecond: 1_000, dropsPerSecond: 2,
+  mix: /** @type {const} */ ({ user: 12, users: 1, group: 5, match: 1, 'ephemeral user': 1 }),
+};
+
+test('a home is killed in the middle of 1,000 messages a second', { within_ms: 120_000 }, async (t) => {
+  const ring = await cluster({ nodes: 3, lookups: 2, flags: FLAGS });
+  t.after(() => ring.stop());
+  const checker = new TopicChecker({ ephemeralMayBeLost: true });
+  const traffic = await new Traffic(ring, checker, PLAN, 7).begin();
+  const before = await ring.ring();
+  const homed = [...traffic.users.map((user) => `u:${user}`), ...traffic.groups.map((name) => `g:${name}`)].filter((topic) => before.homeOf(topic) === 'n2');
+  assert.ok(homed.length > 15, `${homed.length} topics are at home at n2`);
+
+  let done = false;
+  const running = traffic.run(() => done);
+  await delay(3_000);
+  const [sentBefore, killedAt] = [checker.sent, Date.now()];
+  await ring.kill(ring.node('n2'));
+  await ring.untilSeen(['n1', 'n3']);
+  t.diagnostic(`the ring is without the node after ${Date.now() - killedAt} ms; it was home of ${homed.length} topics`);
+  await delay(3_000);
+  done = true;
+  const { seconds, sent } = await running;
+  await traffic.settle();
+  t.diagnostic(`${sent} messages in ${seconds.toFixed(1)} s, ${sentBefore} before the kill; ${checker.acknowledgedCount} acknowledged, ${traffic.retries} sent again, ${traffic.counts.failed} failed, ${traffic.reconnects} reconnects`);
+  assert.ok(sentBefore > 2_000 && sent - sentBefore > 3_000, `${sentBefore} before, ${sent - sentBefore} after`);
+  assert.deepEqual(checker.gaps, [], 'nothing was said to be missing');
+  assert.ok(traffic.retries > 0 && traffic.reconnects > 30, 'the kill was noticed');
+});
