@@ -7,7 +7,7 @@ use cluster::wire::client::Since;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 
-use super::followers::{Arrival, Beginning, Follower, JoinRequest, Reading};
+use super::followers::{Arrival, Beginning, Follower, JoinRequest};
 use super::reads::Reader;
 use super::session::Stage;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
@@ -25,16 +25,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         join: Option<JoinRequest>,
         now: Now,
     ) {
-        self.follow(key, name, now);
-        let Some(follower) = self.topics.get_mut(name).and_then(|topic| topic.follower(key.index())) else {
-            return;
-        };
-        follower.reading = Reading::Arriving(Box::new(Arrival { since, join, ..Arrival::default() }));
-        let Some(shared) = self.topics.name(name) else { return };
+        let arrival = Arrival { since, join, ..Arrival::default() };
+        let Some(shared) = self.follow(key, name, arrival) else { return };
         if let Some(session) = self.sessions.get_mut(key) {
             session.topics.push(Arc::clone(&shared));
         }
         self.sessions.wait(key, shared, now.tick_ms + ARRIVAL_WAIT_MS);
+        self.tell_of(name, now);
         self.advance(key, name, now);
     }
 

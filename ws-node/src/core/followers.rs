@@ -73,9 +73,9 @@ pub(super) enum Beginning {
 // === impl Follower ===
 
 impl Follower {
-    /// A session that asks for nothing in particular.
-    pub(super) fn new(index: usize) -> Self {
-        Self { index, reading: Reading::Arriving(Box::default()) }
+    /// A session that has just come.
+    pub(super) fn new(index: usize, arrival: Arrival) -> Self {
+        Self { index, reading: Reading::Arriving(Box::new(arrival)) }
     }
 
     /// Whether an entry that is passed on is for it.

@@ -7,7 +7,7 @@ use cluster::log::Position;
 use cluster::ring::Arcs;
 use cluster::wire::peer::{Interest, ToHome, encode};
 
-use super::followers::Follower;
+use super::followers::{Arrival, Follower};
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
@@ -15,14 +15,18 @@ use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 const TOPICS_PER_FRAME: usize = 500;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Adds a session to a topic, tells its home if that is elsewhere, and asks the log if it is here.
-    pub(super) fn follow(&mut self, key: SessionKey, name: &str, now: Now) {
+    /// Adds a session to a topic that it does not follow; answers the name to be shared. Nobody is told yet.
+    pub(super) fn follow(&mut self, key: SessionKey, name: &str, arrival: Arrival) -> Option<Arc<str>> {
         let slot = self.slot(name);
         let place = self.place(slot);
-        let topic = self.topics.entry(name, || Topic::new(slot, place.clone()));
-        if topic.follower(key.index()).is_none() {
-            topic.local.push(Follower::new(key.index()));
-        }
+        let topic = self.topics.entry(name, || Topic::new(slot, place));
+        topic.local.push(Follower::new(key.index(), arrival));
+        self.topics.name(name)
+    }
+
+    /// Tells a topic's home of its followers here, or asks the log if that is this node.
+    pub(super) fn tell_of(&mut self, name: &str, now: Now) {
+        let Some(place) = self.topics.get(name).map(|topic| topic.place.clone()) else { return };
         match place {
             Place::Here => self.open_stream(name, now),
             Place::There(_) | Place::Nowhere => self.tell_home_of(&place, name),

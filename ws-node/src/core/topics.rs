@@ -170,6 +170,8 @@ impl Topic {
 mod tests {
     use cluster::ring::RingKey;
 
+    use super::super::followers::Arrival;
+
     use super::*;
 
     fn topic() -> Topic {
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn interest_is_counted_once_a_link() {
         let mut topic = topic();
-        topic.local.push(Follower::new(0));
+        topic.local.push(Follower::new(0, Arrival::default()));
         topic.set_remote(9, 2);
         topic.set_remote(9, 3);
         assert_eq!(topic.online(), 4);
