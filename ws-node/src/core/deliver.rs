@@ -49,9 +49,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// Takes a message that the topic's home passed on.
-    pub(super) fn take_delivery(&mut self, deliver: &Deliver<'_>, now: Now) {
+    pub(super) fn take_delivery(&mut self, node: &str, deliver: &Deliver<'_>, now: Now) {
         let (generation, counter) = match deliver.name {
             MessageName::Origin { generation, counter, .. } => (generation, counter),
+            MessageName::Entry(at) if !self.may_take(deliver.topic, at, node) => return,
             MessageName::Entry(at) => {
                 let frame = Bytes::copy_from_slice(deliver.frame);
                 return self.take_entry(deliver.topic, at, &frame, now);

@@ -8,7 +8,7 @@ use cluster::wire::node::{Gap, GapReason, Message, Name, NodeFrame};
 use serde_json::value::RawValue;
 
 use super::reads::Reader;
-use super::{Core, LinkSink, Now, SessionSink};
+use super::{Core, LinkSink, Now, Place, SessionSink};
 use crate::frames;
 
 /// What a node knows of a topic's entries.
@@ -25,6 +25,18 @@ pub(super) struct Feed {
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
+    /// Whether what `node` says of a topic counts. An old home's late word may still tell of entries; but of epochs only the
+    /// present home's counts, or an old epoch would seem to come after the new one.
+    pub(super) fn may_take(&self, name: &str, at: Position, node: &str) -> bool {
+        let Some(topic) = self.topics.get(name) else { return false };
+        let is_home = match &topic.place {
+            Place::Here => node == self.me.id,
+            Place::There(home) => home == node,
+            Place::Nowhere => false,
+        };
+        is_home || topic.feed.position.is_some_and(|position| position.epoch == at.epoch)
+    }
+
     /// The topic's home says where it stands.
     pub(super) fn take_head(&mut self, name: &str, head: Position, now: Now) {
         let Some(topic) = self.topics.get_mut(name) else { return };

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use cluster::limits;
 use cluster::wire::client::{Hello, Since};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{NodeFrame, RingPosition, Standing, Topics, Welcome};
@@ -102,7 +103,8 @@ impl Plan {
             if !seen.insert(topic.clone()) {
                 continue;
             }
-            let allowed = group_name(&topic).is_some_and(|name| session.holder.grants.may_join(name));
+            let name = group_name(&topic).filter(|name| limits::is_id(name));
+            let allowed = name.is_some_and(|name| session.holder.grants.may_join(name));
             if !allowed {
                 plan.refused.push((topic, ErrorCode::Forbidden));
             } else if plan.topics.len() > groups_max {

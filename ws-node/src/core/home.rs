@@ -223,7 +223,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.askers.pass(remote.link, &deliver, name, &mut self.counts.dropped_link_full);
             }
         }
-        self.take_entry(name, at, frame, now);
+        if self.may_take(name, at, &self.me.id) {
+            self.take_entry(name, at, frame, now);
+        }
     }
 
     /// The topic stands there. Whoever follows it and was not told so is told.
@@ -236,7 +238,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         for remote in topic.remote.iter().filter(|remote| news || untold.contains(&remote.link)) {
             self.askers.pass(remote.link, &told, name, &mut self.counts.dropped_link_full);
         }
-        self.take_head(name, head, now);
+        if self.may_take(name, head, &self.me.id) {
+            self.take_head(name, head, now);
+        }
     }
 
     /// The log did not do it. What waits goes on waiting, in order, until it is due.

@@ -48,7 +48,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A frame on such a link.
     pub fn answered_by(&mut self, node: &str, frame: &Bytes, now: Now) {
         match decode::<FromHome<'_>>(frame) {
-            Some(FromHome::Deliver(deliver)) => self.take_delivery(&deliver, now),
+            Some(FromHome::Deliver(deliver)) => self.take_delivery(node, &deliver, now),
             Some(FromHome::Published { call, online, position, failed }) => {
                 let Some(part) = self.homes.calls.published(node, call) else { return };
                 for (topic, outcome) in part.outcomes(online, position, &failed) {
@@ -59,7 +59,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.interest_stands(node, call, &positions, now)
             }
             Some(FromHome::Head { topic, position }) => {
-                if self.topics.get(topic).is_some_and(|topic| topic.follows_at(node)) {
+                if self.may_take(topic, position, node) {
                     self.take_head(topic, position, now);
                 }
             }

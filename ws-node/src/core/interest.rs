@@ -51,6 +51,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             let place = Place::of(topic.slot, &ring, &self.me.id);
             let old = std::mem::replace(&mut topic.place, place);
             topic.standing = false;
+            if let Some(stream) = &mut topic.stream {
+                // Another home may have written meanwhile, or will.
+                stream.doubt();
+            }
             match topic.place {
                 Place::Here => arriving.push(Arc::clone(name)),
                 // Whoever asked here asks at the new home by the same ring, and says so here. Whoever does not see that
