@@ -2,16 +2,12 @@
 import { dedupe } from "./dedupe.js";
 import { emitterOf } from "./emitter.js";
 import { RingdialError } from "./errors.js";
+import { groupsOf, type Waiter } from "./groups.js";
 import { initial, statusOf } from "./machine/state.js";
 import { configOf } from "./options.js";
 import { lookupOf } from "./shell/lookup.js";
 import { run } from "./shell/runner.js";
-import type { Ack, Client, ClientOptions, Message, Signal, WebSocketConstructor } from "./types.js";
-
-interface Waiter<T> {
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
+import type { Client, ClientOptions, Events, Message, Signal, WebSocketConstructor } from "./types.js";
 
 /** Creates a client and connects it. Rejects if it stops first; aborting the signal closes it. */
 export async function connect<Data = unknown>(options: ClientOptions & { readonly signal?: Signal }): Promise<Client<Data>> {
@@ -28,9 +24,10 @@ export async function connect<Data = unknown>(options: ClientOptions & { readonl
 /** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
 export function createClient<Data = unknown>(options: ClientOptions): Client<Data> {
   const { random = Math.random, now = Date.now } = options;
-  const emitter = emitterOf<Data>();
+  const emitter = emitterOf<Events<Data>>();
   const isNew = dedupe();
-  const sends = new Map<string, Waiter<Ack>>();
+  /** Who waits for which request, by its `ref`; or for a group, by its topic. */
+  const waiters = new Map<string, Waiter<any>>();
   /** Tells the keys of this client's sends from others of the same user. */
   const name = random().toString(36).slice(2);
   let count = 0;
@@ -44,15 +41,36 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
     random,
     now,
     webSocket,
-    settle: (ref, ack) => sends.get(ref)?.resolve(ack),
-    fail: (ref, error) => sends.get(ref)?.reject(error),
+    settle: (ref, ack) => waiters.get(ref)?.resolve(ack),
+    fail: (ref, error) => waiters.get(ref)?.reject(error),
     emit(name, value) {
       const { topic, id } = value as Message;
       if (name === "message" && !(open && isNew(topic, id))) return;
-      emitter.emit(name, value);
+      const group = groups.of(name === "presence" ? `g:${value.group}` : topic);
+      if (group) group.emit(name as "message", value as Message);
+      // A group's messages are its handles' alone.
+      if (name === "gap" || !group) emitter.emit(name as "message", value as Message<Data>);
     },
   });
   const { dispatch } = runner;
+
+  const request = (fields: object, signal?: Signal, ephemeral = false, silent = false): Promise<any> => {
+    const ref = `${++count}`;
+    const begin = (waiter: Waiter<any>): void => {
+      const text = JSON.stringify({ ...fields, ref: silent ? undefined : ref });
+      waiters.set(ref, waiter);
+      dispatch("send", ref, text, ephemeral || silent, silent);
+    };
+    return waiting(signal, begin, () => {
+      if (waiters.delete(ref)) dispatch("cancel", ref);
+    });
+  };
+  const send: Client["send"] = (to, data, { ack = true, key, ephemeral, signal } = {}) => {
+    const passed = ephemeral || "all" in to || "match" in to;
+    const named = key ?? (passed || !ack ? key : `${name}-${count}`);
+    return request({ op: "send", to, data: data ?? null, key: named, ephemeral: passed || undefined }, signal, passed, !ack);
+  };
+  const groups = groupsOf({ runner, waiters, request, send });
 
   return {
     get status() {
@@ -76,18 +94,10 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
       return made;
     },
     on: emitter.on,
-    send(to, data, { key, ephemeral = false, signal } = {}) {
-      const ref = `${++count}`;
-      const begin = (waiter: Waiter<Ack>): void => {
-        const named = key ?? (ephemeral ? key : `${name}-${ref}`);
-        const text = JSON.stringify({ op: "send", ref, to, data: data ?? null, key: named, ephemeral: ephemeral || undefined });
-        sends.set(ref, waiter);
-        dispatch("send", ref, text, ephemeral);
-      };
-      return waiting(signal, begin, () => {
-        if (sends.delete(ref)) dispatch("cancel", ref);
-      });
-    },
+    send,
+    group: groups.group,
+    history: (page) => request({ ...page, op: "history" }),
+    online: (users) => request({ op: "online", users }),
     wake: () => dispatch("wake"),
     async close() {
       open = false;

@@ -1,18 +1,17 @@
 /** Typed listeners. */
-import type { Client, Events } from "./types.js";
-
 /** Messages kept for the first listener. */
 const HELD_MAX = 256;
 
-export interface Emitter<Data> extends Pick<Client<Data>, "on"> {
+export interface Emitter<Events> {
+  on<K extends keyof Events>(name: K, run: (value: Events[K]) => void): () => void;
   emit<K extends keyof Events>(name: K, value: Events[K]): void;
 }
 
-export function emitterOf<Data>(): Emitter<Data> {
-  const listeners = new Set<readonly [name: string, run: (value: never) => void]>();
+export function emitterOf<Events>(): Emitter<Events> {
+  const listeners = new Set<readonly [name: PropertyKey, run: (value: never) => void]>();
   /** Messages that came before the first listener; undefined once it has had them. */
   let held: unknown[] | undefined = [];
-  const emit = (name: string, value: unknown): void => {
+  const emit = (name: PropertyKey, value: unknown): void => {
     if (name === "message" && held) return void (held.push(value) > HELD_MAX && held.shift());
     for (const [wanted, run] of [...listeners]) {
       try {

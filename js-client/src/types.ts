@@ -1,4 +1,5 @@
 /** Public types: options, events, messages, and the platform parts that a user may hand in. */
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { RingdialError } from "./errors.js";
 
 /** What the client uses of an `AbortSignal`, for projects without DOM or Node types. */
@@ -110,10 +111,21 @@ export interface Timeouts {
   readonly detachMs?: number;
 }
 
-/** To whom: exactly what goes over the wire. */
-export type Target = { readonly user: string } | { readonly users: readonly string[] };
+/** To whom: exactly what goes over the wire. `all` and `match` need the permission `broadcast`, and are always ephemeral. */
+export type Target =
+  | { readonly user: string }
+  | { readonly users: readonly string[] }
+  | { readonly group: string }
+  | { readonly all: true }
+  /** Sessions whose attributes, claims of their token, have all these values, or arrays that contain them. */
+  | { readonly match: Readonly<Record<string, string | number | boolean>> };
 
 export interface SendOptions {
+  /**
+   * Ask for an acknowledgement; true by default. With false the send is done once it is written to a connection: it is never
+   * repeated, and a refusal comes as the event `error`.
+   */
+  readonly ack?: boolean;
   /** Makes the send idempotent. Give the same key when you send again after an error; by default each durable send gets its own. */
   readonly key?: string;
   /** Only pass it on, do not log it. It is then never repeated: if the connection is lost first, the send fails as `unconfirmed`. */
@@ -126,20 +138,144 @@ export interface SendOptions {
 export interface Ack {
   /** Interested sessions at the receiver's home: no receipt. */
   readonly online?: number;
+  /** Of a durable message to a user or a group: its place in the log. */
+  readonly epoch?: string;
+  readonly offset?: number;
   /** Only for `{users}`: those to whom it did not go. */
   readonly failed?: readonly { readonly user: string; readonly code: string }[];
 }
 
 export interface Message<Data = unknown> {
-  /** `u:<user>` for one's own inbox. */
+  /** `u:<user>` for one's own inbox, `g:<group>`, `*` for what was sent to `all` or a `match`. */
   readonly topic: string;
-  /** The sending user. */
+  /** The sending user; empty for the application's back end. */
   readonly from: string;
   readonly data: Data;
-  /** The node's wall clock at sending, in milliseconds. */
+  /** When it was stored or passed on, in milliseconds of the store's or node's wall clock. */
   readonly time: number;
   /** `<origin>-<counter>` of an ephemeral message. */
   readonly id?: string;
+  /** Of a durable message: its place in the topic's log. */
+  readonly epoch?: string;
+  readonly offset?: number;
+  /** It was missed, and read from the log afterwards. */
+  readonly replayed?: true;
+}
+
+/** A place in a topic's log: everything up to `offset`, in one life of the log. */
+export interface Position {
+  readonly epoch: string;
+  /** 0: before the first message. */
+  readonly offset: number;
+}
+
+/** Where to go on: after a position, or with all that the log holds. */
+export type Since = Position | { readonly offset: 0 };
+
+/** Durable messages that will never come: fetch your state anew from wherever you keep it. */
+export interface Gap {
+  readonly topic: string;
+  /** The epoch that goes on. */
+  readonly epoch: string;
+  /** The last offset before what is missing. */
+  readonly after: number;
+  /** The first offset that may come. */
+  readonly before: number;
+  /** `trimmed`: the log keeps only so much. `log_lost`: it was lost, whole or its newest part. */
+  readonly reason: "trimmed" | "log_lost" | (string & {});
+}
+
+/** Who is in a group. */
+export interface Members {
+  /** Users, however many sessions each has. */
+  readonly count: number;
+  /** Absent above 1,000. */
+  readonly users?: readonly string[];
+  /** The group's home is new: there may be more. */
+  readonly settling?: true;
+}
+
+/** Who came and went. The first one on each connection, and later ones from time to time, have all `users` instead. */
+export interface PresenceChange {
+  readonly group: string;
+  /** Users in the group now. */
+  readonly count: number;
+  /** All of them. Neither this nor the others above 1,000. */
+  readonly users?: readonly string[];
+  readonly joined?: readonly string[];
+  readonly left?: readonly string[];
+}
+
+export interface HistoryOptions {
+  /** Messages above this offset, ascending. Not with `before`; without either, the newest. */
+  readonly after?: number;
+  /** Messages below this offset, descending. */
+  readonly before?: number;
+  /** Of this epoch only: if another one has begun, the page is empty and says `lost`. */
+  readonly epoch?: string;
+  /** 1 to 1,000; 50. There may be fewer. */
+  readonly limit?: number;
+}
+
+/** A page of what the log holds. */
+export interface HistoryPage<Data = unknown> extends Partial<Position> {
+  readonly topic: string;
+  /** The topic's newest message; `epoch` too is absent if nothing was ever written. */
+  readonly offset?: number;
+  /** The oldest offset that the log holds. */
+  readonly first?: number;
+  readonly entries: readonly HistoryEntry<Data>[];
+  /** Whether there is more in this direction: ask from the last entry's offset. */
+  readonly more: boolean;
+  /** What the log no longer holds between the cursor and the first entry; both exclusive. */
+  readonly gap?: { readonly after: number; readonly before: number };
+  readonly lost?: true;
+}
+
+export interface HistoryEntry<Data = unknown> {
+  readonly offset: number;
+  readonly from: string;
+  readonly data: Data;
+  readonly time: number;
+}
+
+export interface Online {
+  /** Those of the users asked about who are. */
+  readonly online: readonly string[];
+  /** A home is new: whoever is not named may be online too. */
+  readonly settling?: true;
+}
+
+export interface GroupOptions {
+  /** Be told who comes and goes. */
+  readonly presence?: boolean;
+  /** Where to go on; by default with what comes from now on. Without effect while the group is joined. */
+  readonly since?: Since;
+}
+
+export interface GroupEvents<Data = unknown> {
+  /** Once per message. Those that come before the first listener of the group wait for it (the newest 256). */
+  message: Message<Data>;
+  /** Only with {@link GroupOptions.presence}. */
+  presence: PresenceChange;
+  gap: Gap;
+}
+
+/** One use of a group. The first handle joins it, the last {@link Group.leave} leaves it; connections come and go in between. */
+export interface Group<Data = unknown> extends AsyncDisposable {
+  readonly name: string;
+  /** The group is joined. Rejects if the node refuses it, or the client is closed before. */
+  readonly joined: Promise<void>;
+  /** What the last message or gap was, to be given as `since` another time. Undefined before the first join, and without a log. */
+  readonly position: Position | undefined;
+  /** Adds a listener until {@link Group.leave}, and returns its removal. */
+  on<K extends keyof GroupEvents<Data>>(name: K, listener: (value: GroupEvents<Data>[K]) => void): () => void;
+  /** The same as {@link Client.send} to the group. */
+  send(data: unknown, options?: SendOptions): Promise<Ack>;
+  history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
+  presence(): Promise<Members>;
+  /** This handle has no more listeners; the last one's group is left. */
+  leave(): Promise<void>;
 }
 
 /** Where the client stands. A move to another node does not show here: the state stays `connected`. */
@@ -174,8 +310,10 @@ export interface Moved {
 }
 
 export interface Events<Data = unknown> {
-  /** Once per message. Those that come before the first listener wait for it (the newest 256). */
+  /** Once per message that is not for a {@link Client.group}. Those that come before the first listener wait for it (the newest 256). */
   message: Message<Data>;
+  /** In whichever topic. */
+  gap: Gap;
   /** Each change of {@link Client.status}, each attempt included. */
   status: Status;
   moved: Moved;
@@ -194,8 +332,17 @@ export interface Client<Data = unknown> {
   on<K extends keyof Events<Data>>(name: K, listener: (value: Events<Data>[K]) => void): () => void;
   /** Resolves with the node's acknowledgement. While there is no connection it waits for one, at most `timeouts.sendMs`. */
   send(to: Target, data: unknown, options?: SendOptions): Promise<Ack>;
+  /** A handle of a group, which is joined as soon as there is a connection, and again on each new one. */
+  group<T = Data>(name: string, options?: GroupOptions): Group<T>;
+  /** What the log holds of one's own inbox. */
+  history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
+  /** Who of these, at most 1,000, is online. */
+  online(users: readonly string[]): Promise<Online>;
   /** Call it when the app is in front again or the network changed: cuts a back-off short, or makes sure of the connection. */
   wake(): void;
-  /** Closes for good, within a second. Sends without an answer fail as `closed`. */
+  /**
+   * Closes for good, within a second. Sends without an answer fail as `closed`. Groups and positions stay: after another
+   * {@link Client.connect} it goes on where it was.
+   */
   close(): Promise<void>;
 }

@@ -19,7 +19,7 @@ describe("connecting", () => {
     asked.answer(200, node.grant("abc"));
     const peer = await node.peer();
     expect(peer.protocols).toEqual(["ringdial.v1", "ticket.abc"]);
-    expect(await peer.welcome("n1")).toEqual({ op: "hello", groups: [] });
+    expect(await peer.welcome("n1")).toEqual({ op: "hello", resume: {}, groups: [] });
     await connecting;
     expect(client.status).toMatchObject({ state: "connected", node: "n1", user: "alice", session: "s-n1" });
     expect(client.states.map((status) => status.state)).toEqual(["connecting", "connected"]);

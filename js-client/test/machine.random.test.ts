@@ -5,28 +5,19 @@ import { type Effect, type Happening, initial, type State, type TimerName } from
 import { transition } from "../src/machine/transition.js";
 import { configOf } from "../src/options.js";
 import type { Frame } from "../src/wire.js";
+import { randomOf } from "./random.js";
 
 const SEEDS = 10_000;
 const EVENTS = 80;
 /** Stacks of errors that nobody reads are most of the time it takes. */
 Error.stackTraceLimit = 0;
+const TOPICS = { "u:u": { epoch: "a", offset: 3, recovered: true }, "g:x": { recovered: "pending" }, "g:y": { error: "forbidden" } };
 const WELCOME = { op: "welcome", session: "s", node: "n1", user: "u", heartbeat_ms: 20_000, retry_spread_ms: 1_000 };
 const MOVED = { op: "moved", node: "n2", url: "ws://n2", protocols: ["a"], spread_ms: 1_000, reason: "r" };
 
 /** `expect` costs too much for millions of checks. */
 function hold(condition: boolean, what: string): void {
   if (!condition) throw new Error(`does not hold: ${what}`);
-}
-
-/** mulberry32 */
-function randomOf(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 /** The surroundings of one machine: which sockets, timers and lookups there are, and what became of each send. */
@@ -36,6 +27,8 @@ class World {
   readonly sockets = new Map<number, { opened: boolean; over: boolean; sent: number[] }>();
   readonly timers = new Set<TimerName>();
   readonly waiting = new Map<string, { ephemeral: boolean; written: number }>();
+  /** The `ref`s of joins and leaves. */
+  readonly joins: string[] = ["0"];
   ask: number | undefined;
   next = 1;
   moves = 0;
@@ -93,6 +86,8 @@ class World {
     if (kind < 0.08) return ["wake"];
     if (kind < 0.2) return this.sending();
     if (kind < 0.22) return ["cancel", this.one([...this.waiting.keys(), "0"])];
+    if (kind < 0.24) return ["follow", this.one(["g:x", "g:y"]), this.one([undefined, { offset: 0 }]), this.random() < 0.5];
+    if (kind < 0.25) return ["unfollow", this.one(["g:x", "g:y"])];
     if (kind < 0.36) return ["granted", ask, { url: "ws://n", protocols: ["a"], node: this.one(["n1", "n2"]) }];
     if (kind < 0.39) {
       const policy = this.one(["now", "lost", "later", "refresh", "stop"] as const);
@@ -112,14 +107,23 @@ class World {
     const ref = String(this.next++);
     const ephemeral = this.random() < 0.5;
     this.waiting.set(ref, { ephemeral, written: 0 });
-    return ["send", ref, JSON.stringify({ op: "send", ref }), ephemeral];
+    return ["send", ref, JSON.stringify({ op: "send", ref }), ephemeral, ephemeral && this.random() < 0.3];
   }
 
   frame(): Frame {
     const ref = this.one([...this.waiting.keys(), "0"]);
+    const join = this.one(this.joins.slice(-3));
+    const topic = this.one(["u:u", "g:x", "g:y"]);
+    const [epoch, offset] = [this.one(["a", "b"]), Math.floor(this.random() * 9)];
     return this.one<Frame>([
       WELCOME,
-      { ...WELCOME, session: "s2", node: "n2" },
+      { ...WELCOME, session: "s2", node: "n2", topics: TOPICS },
+      { op: "ack", ref: join, topic: "g:x", epoch, offset, recovered: this.one([true, "pending"]) },
+      { op: "error", ref: join, code: "x", temporary: this.random() < 0.5 },
+      { op: "recovered", topic, epoch, offset, recovered: true },
+      { op: "message", topic, epoch, offset, data: 1 },
+      { op: "gap", topic, epoch, after: 1, before: offset + 1, reason: this.one(["trimmed", "log_lost"]) },
+      { op: "presence", group: "x", count: 1 },
       MOVED,
       { op: "ack", ref, online: 1 },
       { op: "error", ref, code: "x", temporary: true },
@@ -159,6 +163,7 @@ class World {
         break;
       case "settle":
       case "fail":
+        if (effect[1].includes(":")) break;
         hold(this.waiting.delete(effect[1]), "answered once");
         break;
       case "emit":
@@ -171,6 +176,8 @@ class World {
     const to = this.sockets.get(socket);
     hold(to?.opened === true && !to.over, "writes only to an open socket");
     const { op, ref } = JSON.parse(text) as { op: string; ref: string };
+    if (op === "hello") this.joins.length = 1;
+    if (op === "join" || op === "leave") this.joins.push(ref);
     if (op !== "send" || ref === "probe") return;
     const send = this.waiting.get(ref);
     if (!send || !to) throw new Error("wrote an answered send");
@@ -180,7 +187,7 @@ class World {
   }
 
   check(): void {
-    const { phase, ask, dial, link, retryAt, old, move, due, outbox } = this.state;
+    const { phase, ask, dial, link, retryAt, old, detached, move, due, outbox } = this.state;
     const same = (a: readonly unknown[], b: readonly unknown[]): boolean => a.length === b.length && a.every((x, i) => x === b[i]);
     const sockets = [link?.socket ?? 0, old, dial?.socket ?? 0].filter((socket) => socket > 0);
     const seeking = phase === "connecting" || phase === "reconnecting";
@@ -191,7 +198,8 @@ class World {
     hold((this.ask ?? 0) === ask, "knows its lookup");
     hold(this.timers.has("loop") === seeking, "one loop exactly while seeking");
     hold(this.timers.has("alive") === (link !== undefined), "a dead-line exactly while connected");
-    hold(this.timers.has("retire") === old > 0, "retire");
+    hold(this.timers.has("retire") === (old > 0 && detached), "retire");
+    if (link && !dial) hold(Object.values(this.state.topics).every(({ want, asked }) => !want || asked === link.socket || this.timers.has("join")), "told all");
     hold(this.timers.has("move") === (!!link && (!!dial || (!!move && !due))), "move");
     hold(same([...this.waiting.keys()], outbox.map((entry) => entry.ref)), "every send is waiting or answered");
     hold(outbox.length === 0 || this.timers.has("outbox"), "every send has an end");

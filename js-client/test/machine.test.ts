@@ -68,7 +68,7 @@ it("forgets what the node said once it says something else", () => {
 });
 
 it("changes nothing of the state it was given", () => {
-  const machine = new Machine().connected().at(1, "send", "1", "{}", false);
+  const machine = new Machine().connected().at(1, "send", "1", "{}", false, false);
   const before = machine.state;
   const copy = structuredClone({ ...before, config: undefined });
   transition(before, { what: ["down", 2, 1006, ""], now: 5, roll: 0.5 });

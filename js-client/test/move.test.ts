@@ -22,7 +22,7 @@ it("connects there, repeats unacknowledged sends in order, then detaches here", 
   peer.send(moved(n2));
   const there = await n2.peer();
   expect(there.protocols).toEqual(["ringdial.v1", "ticket.m"]);
-  expect(await there.frame()).toEqual({ op: "hello", groups: [], replaces: "s-n1" });
+  expect(await there.frame()).toEqual({ op: "hello", resume: {}, groups: [], replaces: "s-n1" });
   sends.push(client.send({ user: "bob" }, 3));
   const last = await peer.frame("send before welcome goes to the old node");
   expect(last).toMatchObject({ op: "send", data: 3 });

@@ -59,18 +59,30 @@ export async function main(): Promise<void> {
   const ack = await client.send({ user: "bob" }, { text: "hi" }, { key: "k", ephemeral: false });
   const online: number | undefined = ack.online;
   void online;
+  await using room = client.group<{ line: number }>("x", { presence: true, since: { offset: 0 } });
+  await room.joined;
+  room.on("message", ({ data, offset }) => { const sum: number = data.line + (offset ?? 0); void sum; });
+  room.on("presence", ({ joined = [], left = [] }) => { const names: readonly string[] = [...joined, ...left]; void names; });
+  const { entries } = await room.history({ before: 9, limit: 10 });
+  const line: number | undefined = entries[0]?.data.line;
+  void line;
+  const saved: Position | undefined = room.position;
+  if (saved) client.group("x", { since: saved });
+  // @ts-expect-error an offset without its epoch
+  client.group("x", { since: { offset: 3 } });
+  await client.send({ match: { class: 3 } }, 1, { ack: false });
   off();
   await client.close();
 }
 `;
-const NAMED = "import { AuthError, type ClientOptions, connect";
+const NAMED = "import { AuthError, type ClientOptions, type Position, connect";
 
 it.each([
   ["in a browser project", "dom.ts", ["--lib", "ES2022,DOM"], `${NAMED} } from "ringdial";
     const o: ClientOptions = { lookup: "/lookup", WebSocket, fetch: window.fetch, token: ({ signal }) => fetch("/token", { signal }).then((r) => r.text()) }; void o;`],
   ["on Node", "node.ts", ["--lib", "ES2022", "--types", "node,ws"], `${NAMED} } from "ringdial"; import { WebSocket } from "ws";
     const o: ClientOptions = { lookup: "/lookup", WebSocket, fetch, token: ({ signal }) => fetch("/token", { signal }).then((r) => r.text()) }; void o;`],
-  ["from CommonJS", "common.cts", ["--lib", "ES2022"], 'import ringdial = require("ringdial"); import type { ClientOptions } from "ringdial"; const { AuthError, connect } = ringdial;'],
+  ["from CommonJS", "common.cts", ["--lib", "ES2022"], 'import ringdial = require("ringdial"); import type { ClientOptions, Position } from "ringdial"; const { AuthError, connect } = ringdial;'],
   ["with neither DOM nor Node types", "bare.ts", ["--lib", "ES2022"], `${NAMED} } from "ringdial";`],
 ])("types fit %s", { timeout: 60_000 }, (_, file, args, head) => {
   writeFileSync(join(place, "package.json"), '{ "type": "module" }');

@@ -17,7 +17,7 @@ describe("reconnecting", () => {
     sends.push(client.send({ user: "bob" }, 4));
     (await service.next()).answer(200, n2.grant());
     const second = await n2.peer();
-    expect(await second.welcome("n2")).toEqual({ op: "hello", groups: [] });
+    expect(await second.welcome("n2")).toEqual({ op: "hello", resume: {}, groups: [] });
     const again = [await second.frame(), await second.frame(), await second.frame()];
     expect(again.slice(0, 2)).toEqual(first.slice(0, 2));
     expect(again[2]).toMatchObject({ data: 4 });

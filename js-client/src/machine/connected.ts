@@ -1,11 +1,13 @@
 /** Connected: frames of the link, its dead-line, its loss; and the planning of moves. */
 import type { Failure } from "../codes.js";
 import { RingdialError } from "../errors.js";
-import { type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
+import type { PresenceChange } from "../types.js";
+import { DETACH, type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
 import { closed, dial } from "./dial.js";
 import { answered, errorOf, flush, orphan } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
+import { admit, skip, stand } from "./topics.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
@@ -31,7 +33,15 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   if (t.suspect) act(t, "arm", "alive", deadline(link));
   t.suspect = false;
   if (frame.op === "moved") return plan(t, frame);
-  if (frame.op !== "error" || "ref" in frame) return inSession(t, link.socket, frame);
+  if (frame.op === "presence") {
+    const { op: _, ...change } = frame;
+    act(t, "emit", "presence", change as unknown as PresenceChange);
+  }
+  if (frame.op === "recovered") stand(t, link.socket, frame["topic"] as string, frame);
+  if (frame.op !== "error" || "ref" in frame) {
+    inSession(t, link.socket, frame);
+    return part(t);
+  }
   const said = errorOf(frame);
   t.link = { ...link, said };
   act(t, "emit", "error", said);
@@ -40,7 +50,8 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
 /** Frames that mean the same on every socket. */
 export function inSession(t: Turn, socket: number, frame: Frame): void {
   if (frame.op === "ping") act(t, "write", socket, PONG);
-  if (frame.op === "message") act(t, "emit", "message", readMessage(frame));
+  if (frame.op === "message" && admit(t, socket, frame)) act(t, "emit", "message", readMessage(frame));
+  if (frame.op === "gap") skip(t, socket, frame);
   if (frame.op === "ack" || frame.op === "error") answered(t, socket, frame);
 }
 
@@ -49,6 +60,15 @@ export function ofOld(t: Turn, frame: Frame): void {
   inSession(t, t.old, frame);
   // An answer may have been what later ephemeral sends were waiting for.
   flush(t);
+}
+
+/** Lets the old socket go, once the new one brings everything: unless a topic of it still waits for the log. */
+export function part(t: Turn, anyway = false): void {
+  const { old, detached, link, topics, config } = t;
+  if (!old || detached || !(anyway || Object.values(topics).every((topic) => topic.pending !== link?.socket))) return;
+  t.detached = true;
+  act(t, "write", old, DETACH);
+  act(t, "arm", "retire", config.detachMs);
 }
 
 /** The old socket said `bye`, closed, or took too long: nothing more is expected of it. */
@@ -74,6 +94,7 @@ function plan(t: Turn, frame: Frame): void {
 /** The timer `move`, or the way is clear: opens the new socket, unless an earlier move still has two. */
 export function start(t: Turn): void {
   t.due = true;
+  part(t, true);
   if (!t.move || t.old) return;
   dial(t, t.move);
   act(t, "arm", "move", t.config.openMs);

@@ -2,11 +2,12 @@
 import { closePolicy, type Failure } from "../codes.js";
 import { AuthError, RingdialError } from "../errors.js";
 import type { LookupAnswer } from "../types.js";
-import { DETACH, type Frame, helloFrame, readWelcome, type Welcome } from "../wire.js";
-import { deadline, inSession } from "./connected.js";
+import { type Frame, helloFrame, readWelcome, type Welcome } from "../wire.js";
+import { deadline, inSession, part } from "./connected.js";
 import { errorOf, flush } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Dial } from "./state.js";
+import { ask, resume, stand } from "./topics.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
 
 const AVOID_MAX = 8;
@@ -21,7 +22,7 @@ export function dial(t: Turn, grant: LookupAnswer): void {
 
 /** The socket is open. Beside a link, it is to take that one's place. */
 export function greet(t: Turn, { socket }: Dial): void {
-  act(t, "write", socket, helloFrame(t.link?.session));
+  act(t, "write", socket, helloFrame(t.link?.session, resume(t, socket)));
 }
 
 /** Messages may come before `welcome`: the node follows the inbox from `hello` on. */
@@ -58,13 +59,14 @@ function failed(t: Turn, { socket, grant }: Dial, failure: Failure): void {
   const { node } = grant;
   if (node && failure.policy === "lost" && !t.avoid.includes(node)) t.avoid = [...t.avoid, node].slice(-AVOID_MAX);
   if (!t.link) return retry(t, failure);
+  ask(t);
   disarm(t, "move");
   t.move = undefined;
   act(t, "emit", "error", new RingdialError("move_failed", "", true, { cause: failure.error }));
 }
 
 /** What the old node has not answered is repeated here, in order, and only then the old socket is let go. */
-function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
+function arrived(t: Turn, { socket, grant }: Dial, { topics, ...welcome }: Welcome): void {
   const { link: old } = t;
   const link = { ...welcome, socket, since: old?.since ?? t.now, heardAt: t.now };
   t.link = link;
@@ -75,10 +77,12 @@ function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
   t.avoid = [];
   disarm(t, "loop", "move");
   act(t, "arm", "alive", deadline(link));
+  for (const [name, standing] of Object.entries(topics)) stand(t, socket, name, standing);
+  ask(t);
   flush(t);
   if (!old) return;
   t.old = old.socket;
-  act(t, "write", old.socket, DETACH);
-  act(t, "arm", "retire", t.config.detachMs);
+  t.detached = false;
+  part(t);
   act(t, "emit", "moved", { from: old.node, to: link.node, reason: grant.reason ?? "" });
 }

@@ -9,17 +9,18 @@ import { RingdialError } from "../errors.js";
 import type { Ack } from "../types.js";
 import { asText, type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
+import { replied } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 /** Takes in a send, or says why not. It is written at once if there is a link. */
-export function send(t: Turn, ref: string, text: string, ephemeral: boolean): void {
+export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean): void {
   const { config, outbox, phase } = t;
   const chars = outbox.reduce((sum, entry) => sum + entry.text.length, text.length);
   const full = outbox.length >= config.maxMessages || chars > config.maxChars;
   const over = phase === "idle" || phase === "closed";
   if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over));
   if (outbox.length === 0) act(t, "arm", "outbox", config.sendMs);
-  t.outbox = [...outbox, { ref, text, ephemeral, until: t.now + config.sendMs, socket: 0 }];
+  t.outbox = [...outbox, { ref, text, ephemeral, silent, until: t.now + config.sendMs, socket: 0 }];
   flush(t);
 }
 
@@ -28,11 +29,13 @@ export function flush(t: Turn): void {
   const socket = t.link?.socket;
   if (!socket) return;
   let held = false;
-  t.outbox = t.outbox.map((entry) => {
+  t.outbox = t.outbox.flatMap((entry) => {
     if (entry.socket === socket) return entry;
     if (entry.ephemeral && (held ||= entry.socket > 0)) return entry;
     act(t, "write", socket, entry.text);
-    return { ...entry, socket };
+    if (!entry.silent) return { ...entry, socket };
+    act(t, "settle", entry.ref, {});
+    return [];
   });
 }
 
@@ -44,10 +47,12 @@ export function orphan(t: Turn, ...sockets: number[]): void {
 }
 
 /** `ack` or `error` with a `ref`. An error counts only from the socket that carried the send last. */
-export function answered(t: Turn, socket: number, { op, ref: echoed, ...rest }: Frame): void {
+export function answered(t: Turn, socket: number, frame: Frame): void {
+  const { op, ref: echoed, ...rest } = frame;
   const ref = String(echoed);
   const entry = t.outbox.find((waiting) => waiting.ref === ref);
-  if (!entry || (op === "error" && entry.socket !== socket)) return;
+  if (!entry) return replied(t, frame);
+  if (op === "error" && entry.socket !== socket) return;
   t.outbox = t.outbox.filter((waiting) => waiting !== entry);
   if (op === "ack") act(t, "settle", ref, rest as Ack);
   else act(t, "fail", ref, errorOf(rest));

@@ -67,12 +67,13 @@ export function next(t: Turn): void {
 /** The end, until the application acts. */
 export function end(t: Turn, cause?: RingdialError): void {
   act(t, "abandon");
-  disarm(t, "loop", "alive", "move", "retire", "outbox");
+  disarm(t, "loop", "alive", "move", "retire", "outbox", "join");
   drop(t, t.link?.socket, t.old, t.dial?.socket);
   t.phase = "closed";
   t.cause = cause;
   t.ask = t.old = t.retryAt = 0;
   t.link = t.dial = t.move = undefined;
   remove(t, () => true, "closed", false, cause);
+  for (const topic of Object.keys(t.topics)) act(t, "fail", topic, new RingdialError("closed", "", false, { cause }));
   if (cause) act(t, "emit", "error", cause);
 }

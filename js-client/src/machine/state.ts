@@ -1,7 +1,7 @@
 /** The state machine's values: state, events, effects. See transition.ts. */
 import type { Failure } from "../codes.js";
 import type { RingdialError } from "../errors.js";
-import type { Ack, LookupAnswer, Message, Moved, Reason, Status } from "../types.js";
+import type { Ack, Gap, LookupAnswer, Message, Moved, PresenceChange, Reason, Since, Status } from "../types.js";
 import type { Frame, Welcome } from "../wire.js";
 
 /** Milliseconds, but for the two outbox bounds. */
@@ -25,10 +25,36 @@ export interface Entry {
   readonly ref: string;
   readonly text: string;
   readonly ephemeral: boolean;
+  /** No answer will come: written is done. */
+  readonly silent: boolean;
   /** Wall clock at which it fails. */
   readonly until: number;
   /** The socket that carries it; 0: none. */
   readonly socket: number;
+}
+
+/** A topic that is followed: the inbox, the token's groups, the application's groups. */
+export interface Topic {
+  /** The position: the last durable message that the user was given, or has to do without. */
+  readonly epoch?: string | undefined;
+  /** Without an epoch: what the application asked for, and has not had yet. */
+  readonly offset?: number | undefined;
+  /** Sockets that go by the epoch before: they still have to tell what another one has told. */
+  readonly behind?: readonly number[];
+  /** What the application wants of a group. Undefined: it has not said anything, the inbox and the token's groups come by themselves. */
+  readonly want?: "join" | "leave";
+  /**
+   * The first socket that counts: what an older one brings of a group that was left and joined again is of the earlier time.
+   * Infinity: no node has said yet that the session is in it.
+   */
+  readonly from?: number;
+  readonly presence?: boolean;
+  /** The socket that was told what is wanted; 0: none. */
+  readonly asked: number;
+  /** The `ref` it was told with, until the answer. */
+  readonly ref?: string | undefined;
+  /** The socket on which the log has not answered yet; 0: none. */
+  readonly pending?: number;
 }
 
 /** A socket from its opening to the node's `welcome`: the retry loop's, or a move's. */
@@ -40,7 +66,7 @@ export interface Dial {
 }
 
 /** A socket after `welcome`. */
-export interface Link extends Welcome {
+export interface Link extends Omit<Welcome, "topics"> {
   readonly socket: number;
   /** Wall clock at which the client was last connected anew; a move does not change it. */
   readonly since: number;
@@ -69,6 +95,8 @@ export interface State {
   readonly link?: Link | undefined;
   /** The old socket of a finished move, until its `bye`; 0: none. */
   readonly old: number;
+  /** It was let go: not before every topic has recovered on the new one. */
+  readonly detached: boolean;
   /** Where the node asked the client to move. While `dial` is set beside the link, the move is being made. */
   readonly move?: LookupAnswer | undefined;
   /** The move's random time is over: if it is not being made, it waits for the old socket of an earlier one to go. */
@@ -77,6 +105,8 @@ export interface State {
   readonly suspect: boolean;
   /** In the order of sending. */
   readonly outbox: readonly Entry[];
+  /** By name. They outlive connections, and `closed` too. */
+  readonly topics: Readonly<Record<string, Topic>>;
   /** Nodes that could not be reached since the last `welcome`. */
   readonly avoid: readonly string[];
   /** In a row, without 30 s of health in between. */
@@ -101,15 +131,21 @@ export type TimerName =
   /** The wait for `bye`. */
   | "retire"
   /** The oldest send's time. */
-  | "outbox";
+  | "outbox"
+  /** Until a `join` or `leave` is repeated that was refused for the time being. */
+  | "join";
 
 /** What happened: its name and its arguments. */
 export type Happening =
   | ["connect"]
   | ["close"]
   | ["wake"]
-  | ["send", ref: string, text: string, ephemeral: boolean]
+  /** Any request that is answered; repeated on a new connection unless it is ephemeral. */
+  | ["send", ref: string, text: string, ephemeral: boolean, silent: boolean]
   | ["cancel", ref: string]
+  /** Answered with `settle` or `fail` under the topic's name. */
+  | ["follow", topic: string, since: Since | undefined, presence: boolean]
+  | ["unfollow", topic: string]
   | ["granted", ask: number, grant: LookupAnswer]
   | ["refused", ask: number, failure: Failure]
   | ["opened", socket: number]
@@ -141,6 +177,8 @@ export type Effect =
   | ["fail", ref: string, error: RingdialError]
   | ["emit", name: "message", value: Message]
   | ["emit", name: "status", value: Status]
+  | ["emit", name: "presence", value: PresenceChange]
+  | ["emit", name: "gap", value: Gap]
   | ["emit", name: "moved", value: Moved]
   | ["emit", name: "error", value: RingdialError];
 
@@ -159,8 +197,10 @@ export function initial(config: Config): State {
     retryAt: 0,
     due: false,
     old: 0,
+    detached: false,
     suspect: false,
     outbox: [],
+    topics: {},
     avoid: [],
     failures: 0,
     refreshed: false,

@@ -14,6 +14,7 @@ import { dialDown, greet, ofDial, overdue } from "./dial.js";
 import { expire, remove, send } from "./outbox.js";
 import { begin, end, granted, look, next, retry } from "./seeking.js";
 import { type Event, type Happening, type Next, type State, statusOf } from "./state.js";
+import { ask, follow, unfollow } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
@@ -45,6 +46,8 @@ const handlers: Handlers = {
   cancel(t, ref) {
     remove(t, (entry) => entry.ref === ref, "aborted");
   },
+  follow,
+  unfollow,
   granted(t, ask, grant) {
     if (ask === t.ask) granted(t, grant);
   },
@@ -68,6 +71,7 @@ const handlers: Handlers = {
     if (name === "outbox") expire(t);
     else if (name === "loop") next(t);
     else if (name === "retire") release(t);
+    else if (name === "join") ask(t);
     else if (name === "alive") t.link && silence(t, t.link);
     else if (t.dial) overdue(t, t.dial);
     else start(t);

@@ -1,0 +1,151 @@
+/**
+ * Topics: which are followed, and up to where the user was given them. All sockets share that place, the topic's position, so
+ * it does not matter which of them brings a message first: docs/PROTOCOL.md, "What a client does".
+ *
+ * `hello` names every topic again, each with its position; what it cannot say, or came too late for it, is said by a
+ * `join` or `leave` once there is a link.
+ */
+import { RingdialError } from "../errors.js";
+import type { Gap, Since } from "../types.js";
+import { asText, type Frame, positive } from "../wire.js";
+import type { Topic } from "./state.js";
+import { act, type Turn } from "./turn.js";
+
+/** What a node takes in one `hello`; the rest is joined afterwards, or refused. */
+const HELLO_MAX = 257;
+/** At least so long, and up to twice that, before a `join` or `leave` is repeated that was refused for the time being. */
+const AGAIN_MS = 1_000;
+
+const NONE: Topic = { asked: 0 };
+
+function put(t: Turn, name: string, topic: Topic): void {
+  t.topics = { ...t.topics, [name]: topic };
+}
+
+function forget(t: Turn, name: string): void {
+  const { [name]: _, ...rest } = t.topics;
+  t.topics = rest;
+}
+
+/** The application wants a group. One that is followed already goes on from where it is. */
+export function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
+  const before = t.topics[name];
+  const known = before && before.want !== "leave" ? before : { ...since, asked: 0, from: Infinity };
+  const told = known.want && (known.presence || !presence);
+  put(t, name, { ...known, want: "join", ...(!told && { asked: 0, presence }) });
+  ask(t);
+}
+
+export function unfollow(t: Turn, name: string): void {
+  if (!t.link && !t.dial) return forget(t, name);
+  put(t, name, { asked: 0, want: "leave" });
+  ask(t);
+}
+
+/** Says on the link what it was not told yet. During a dial nothing: two sockets would join at two places, with a hole between. */
+export function ask(t: Turn): void {
+  const socket = t.dial ? 0 : (t.link?.socket ?? 0);
+  for (const [name, topic] of Object.entries(t.topics)) {
+    const { want, asked, presence } = topic;
+    if (!socket || !want || asked === socket) continue;
+    const ref = `t${++t.count}`;
+    put(t, name, { ...topic, asked: socket, ref });
+    act(t, "write", socket, JSON.stringify({ op: want, ref, group: name.slice(2), since: placeOf(topic), presence: presence || undefined }));
+  }
+}
+
+/** For the `hello` of a socket, which goes by what it says. What another one has not answered is this one's to answer. */
+export function resume(t: Turn, socket: number): { resume: Record<string, Since>; groups: string[] } {
+  const said = { resume: {} as Record<string, Since>, groups: [] as string[] };
+  for (const [name, topic] of Object.entries(t.topics).slice(0, HELLO_MAX)) {
+    const place = placeOf(topic);
+    if (place) said.resume[name] = place;
+    else if (topic.want === "join") said.groups.push(name.slice(2));
+    const behind = topic.behind?.filter((other) => other !== socket) ?? [];
+    put(t, name, { ...topic, behind, ...(topic.from === Infinity && { asked: 0, ref: undefined }) });
+  }
+  return said;
+}
+
+/** What was asked for, or the position: undefined if neither. */
+function placeOf({ epoch, offset }: Topic): Since | undefined {
+  return offset === undefined ? undefined : ({ epoch, offset } as Since);
+}
+
+/** What `welcome`, the answer to a `join`, or `recovered` says of a topic. */
+export function stand(t: Turn, socket: number, name: string, { epoch, offset, recovered, error }: Record<string, unknown>): void {
+  if (error) return refuse(t, name, asText(error));
+  const topic = t.topics[name] ?? NONE;
+  const { want, presence, asked } = topic;
+  if (want === "leave") return;
+  /** Nothing was asked for: it goes on from the head. All was, and there is nothing: likewise. */
+  const begins = epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
+  put(t, name, {
+    ...topic,
+    ...(begins ? ({ epoch, offset } as Since) : {}),
+    // `hello` does not ask for presence.
+    asked: presence ? asked : socket,
+    ref: undefined,
+    from: Math.min(topic.from ?? 0, socket),
+    pending: recovered === "pending" ? socket : 0,
+  });
+  if (want === "join") act(t, "settle", name, {});
+}
+
+/** An answer to a `join` or `leave`. */
+export function replied(t: Turn, frame: Frame): void {
+  const { op, ref, code, temporary } = frame;
+  const [name, topic] = Object.entries(t.topics).find(([, topic]) => ref && topic.ref === ref) ?? [];
+  if (!name || !topic) return;
+  if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
+  if (op === "ack" || !temporary) return refuse(t, name, asText(code));
+  put(t, name, { ...topic, asked: 0 });
+  act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
+}
+
+/** A topic is not followed, or no longer. */
+function refuse(t: Turn, name: string, code: string): void {
+  const topic = t.topics[name];
+  forget(t, name);
+  if (topic?.want !== "join") return;
+  const error = new RingdialError(code, name, false);
+  act(t, "fail", name, error);
+  act(t, "emit", "error", error);
+}
+
+/** Whether what comes of a topic is of an earlier time: the group was left. */
+function stale(t: Turn, socket: number, name: string): boolean {
+  const topic = t.topics[name];
+  return topic ? topic.want === "leave" || socket < (topic.from ?? 0) : socket === t.old && name.startsWith("g:");
+}
+
+/** Whether a message is for the user; if it is durable, it then is their position. */
+export function admit(t: Turn, socket: number, frame: Frame): boolean {
+  const { topic: name, epoch, offset } = frame as Frame & { topic: string; epoch?: string; offset?: number };
+  if (stale(t, socket, name)) return false;
+  if (offset === undefined) return true;
+  const topic = t.topics[name] ?? NONE;
+  if (topic.epoch && (topic.epoch !== epoch || offset <= (topic.offset as number))) return false;
+  put(t, name, { ...topic, epoch, offset });
+  return true;
+}
+
+/** Messages that will never come. Of a new epoch each socket tells, and only the first one says something new. */
+export function skip(t: Turn, socket: number, { op: _, ...rest }: Frame): void {
+  const gap = rest as unknown as Gap;
+  const { topic: name, epoch, before, reason } = gap;
+  const topic = t.topics[name] ?? NONE;
+  if (stale(t, socket, name)) return;
+  const { offset = 0, behind = [] } = topic;
+  const same = topic.epoch === epoch;
+  if (reason === "trimmed") {
+    if (!same || before - 1 <= offset) return;
+    put(t, name, { ...topic, offset: before - 1 });
+  } else {
+    const known = same && behind.includes(socket);
+    const others = known ? behind : [t.link?.socket ?? 0, t.old, t.dial?.socket ?? 0];
+    put(t, name, { ...topic, ...(!known && { epoch, offset: before - 1 }), behind: others.filter((other) => other !== socket) });
+    if (known) return;
+  }
+  act(t, "emit", "gap", gap);
+}
