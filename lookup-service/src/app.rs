@@ -6,7 +6,7 @@ use cluster::grant::Grant;
 use cluster::tokens::{Tickets, random_id};
 use edge::admin::Reason;
 
-use crate::api::access::{Admin, ApiKeys, admit};
+use crate::api::access::{Admin, ApiKeys, admit, is_closed};
 use crate::caller::Callers;
 use crate::decide::{RingView, Stamp, decide};
 use crate::metrics::Metrics;
@@ -52,6 +52,11 @@ impl App {
     /// Whether somebody may use the back end's API.
     pub(crate) fn admit(&self, authorization: Option<&[u8]>) -> Result<Admin, Refusal> {
         admit(&self.api_keys, &self.callers, authorization, now_s())
+    }
+
+    /// Whether nobody may ever use the back end's API.
+    pub(crate) fn is_api_closed(&self) -> bool {
+        is_closed(&self.api_keys, &self.callers)
     }
 
     /// The service of this name. There are few, so that looking at each is quicker than hashing.

@@ -1,5 +1,7 @@
 //! Flags and their reading. The groups are public, so that a process that embeds a lookup service takes the same flags.
 
+use std::path::PathBuf;
+
 use cluster::ring::is_valid_service;
 use cluster::secret::{SecretError, Secrets};
 use cluster::tokens::AppTokens;
@@ -61,6 +63,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Answers", flags: &ANSWERS },
         Group { title: "Back end API", flags: &API },
         Group { title: "Messages", flags: &MESSAGE_BYTES },
+        Group { title: "Links to nodes", flags: &[shared::PEER_TLS_CA] },
         Group { title: "Cluster", flags: &SERVICES },
         Group { title: "Store", flags: &shared::STORE },
         Group { title: "Secrets", flags: &shared::SECRETS },
@@ -90,6 +93,8 @@ pub struct Told {
     pub api_keys: ApiKeys,
     /// Bytes of a message's data, at most.
     pub message_bytes_max: usize,
+    /// The authorities of the nodes' peer certificates; with them links are dialled with TLS.
+    pub peer_ca: Option<PathBuf>,
 }
 
 /// What [`answers`] reads.
@@ -113,6 +118,7 @@ pub fn read(settings: &mut Settings) -> Told {
         answers: answers(settings),
         api_keys: api_keys(settings),
         message_bytes_max: usize::try_from(settings.number("message-bytes", 128..=1024 * 1024)).unwrap_or(0),
+        peer_ca: shared::authorities(settings),
     }
 }
 

@@ -4,7 +4,7 @@
 //! awaits nothing once the caller is known. Each service has its own ring, followed by a keeper of its own.
 //!
 //! The same port has the back end's API ([`api`]): messages from the application's servers to the nodes, and what is known
-//! of users, groups and nodes.
+//! of users, groups and nodes. It speaks to the nodes over links of its own ([`peers`]).
 //!
 //! The caller binds and decides when to stop: [`run`] takes bound sockets, one store per service and a shutdown token, so
 //! that it runs as a process of its own as well as inside another.
@@ -16,6 +16,7 @@ pub mod config;
 mod decide;
 mod http;
 mod metrics;
+mod peers;
 mod process;
 mod refusal;
 mod request;

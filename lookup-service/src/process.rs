@@ -8,7 +8,7 @@ use edge::config::load;
 use edge::failure::{Failure, end};
 use edge::listen::bind;
 use edge::serve::Http;
-use edge::tls::Tls;
+use edge::tls::{ClientTls, Tls};
 use edge::{logging, process as os, shutdown};
 
 use crate::config::{COMMAND, Told, read};
@@ -37,6 +37,7 @@ async fn start(told: Told) -> Result<(), Failure> {
         origins: told.answers.origins,
         api_keys: told.api_keys,
         message_bytes_max: told.message_bytes_max,
+        peer_tls: told.peer_ca.as_deref().map(ClientTls::load).transpose()?,
         store_wait: told.store.redis_wait,
         limits: told.public.limits,
         tls,

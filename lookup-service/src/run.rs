@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::membership::{KeeperError, RecordKeys};
+use cluster::membership::KeeperError;
 use cluster::secret::Secrets;
 use cluster::tokens::Tickets;
 use edge::admin::Reason;
@@ -14,10 +14,11 @@ use edge::listen::Listener;
 use edge::metrics::{MembershipFigures, Page, labels};
 use edge::ready::Ready;
 use edge::serve::{Http, Options};
-use edge::tls::Tls;
+use edge::tls::{ClientTls, Tls};
 use edge::{admin, serve};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::ApiKeys;
 use crate::api::backend::unlinked;
@@ -25,6 +26,7 @@ use crate::app::App;
 use crate::caller::Callers;
 use crate::http::{self, Origins, StaticPage};
 use crate::metrics::Metrics;
+use crate::peers::Linking;
 use crate::service::{Service, ServiceStore};
 
 /// What a lookup service is told.
@@ -42,6 +44,8 @@ pub struct Config {
     pub api_keys: ApiKeys,
     /// Bytes of a message's data, at most: what the nodes take of their clients.
     pub message_bytes_max: usize,
+    /// How the nodes' peer listeners are reached, where they have TLS.
+    pub peer_tls: Option<ClientTls>,
     /// How long the start may find no store before it fails.
     pub store_wait: Duration,
     /// The bounds of the public listener.
@@ -140,6 +144,7 @@ impl LookupService {
             let app = self.app.clone();
             let figures = MembershipFigures::new(move || app.services[index].membership());
             page.add(labels([("service", service.name())]), figures);
+            page.add(labels([("service", service.name())]), service.links().clone());
         }
     }
 
@@ -176,9 +181,16 @@ impl LookupService {
             }
         };
         let serving = serve::serve(listener, config.tls, service, options, stop.clone());
-        let keys = config.secrets.record_keys();
+        // They outlive the requests, which may wait for answers on them.
+        let linking = Linking {
+            secrets: config.secrets,
+            tls: config.peer_tls,
+            ending: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        let _ends_if_dropped = linking.ending.clone().drop_guard();
         let beginning = async {
-            let begun = follow(&app, &keys, config.store_wait, &stop).await;
+            let begun = follow(&app, &linking, config.store_wait, &stop).await;
             match &begun {
                 Ok(()) if stop.is_cancelled() => {}
                 Ok(()) => ready(),
@@ -187,6 +199,7 @@ impl LookupService {
             begun
         };
         let ((), (), begun) = tokio::join!(serving, freshening, beginning);
+        linking.end().await;
         // A start that was interrupted is no failure.
         if shutdown.is_cancelled() { Ok(()) } else { begun }
     }
@@ -205,16 +218,20 @@ impl LookupService {
 /// Reads the ring of every service; each is followed until `stop`.
 async fn follow(
     app: &Arc<App>,
-    keys: &RecordKeys,
+    linking: &Linking,
     wait: Duration,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let mut starts = JoinSet::new();
     for index in 0..app.services.len() {
-        let (app, keys, stop) = (app.clone(), keys.clone(), stop.clone());
+        let (app, linking, stop) = (app.clone(), linking.clone(), stop.clone());
         starts.spawn(async move {
             let service = &app.services[index];
-            let started = service.start(keys, wait, unlinked, stop).await;
+            let link = |keeper| match app.is_api_closed() {
+                true => unlinked(),
+                false => linking.link(service.name(), keeper, service.links().clone()),
+            };
+            let started = service.start(linking.secrets.record_keys(), wait, link, stop).await;
             started.map_err(|cause| RunError::Membership { service: service.name().to_owned(), cause })
         });
     }

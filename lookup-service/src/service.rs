@@ -8,6 +8,7 @@ use cluster::log::Log;
 use cluster::membership::{Keeper, KeeperConfig, KeeperError, MembershipStore, RecordKeys, Role};
 use cluster::ring::{Ring, Signature, Version, public_document};
 use edge::metrics::Membership;
+use edge::peer::LinkCounts;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub struct ServiceStore {
 /// One service.
 pub(crate) struct Service {
     store: ServiceStore,
+    /// Of the links to its nodes.
+    links: LinkCounts,
     /// Set once the store has been read.
     started: OnceLock<Started>,
     /// Behind tokio's lock, as it is held while a document is written.
@@ -53,7 +56,8 @@ pub(crate) struct Document {
 
 impl Service {
     pub(crate) fn new(store: ServiceStore) -> Self {
-        Self { store, started: OnceLock::new(), document: Mutex::new(None) }
+        let (links, started, document) = (LinkCounts::default(), OnceLock::new(), Mutex::new(None));
+        Self { store, links, started, document }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -120,6 +124,11 @@ impl Service {
     /// The log.
     pub(crate) fn log(&self) -> &dyn Log {
         &*self.store.log
+    }
+
+    /// What the links to its nodes count.
+    pub(crate) fn links(&self) -> &LinkCounts {
+        &self.links
     }
 
     /// How membership stands, for the metrics page.

@@ -261,6 +261,7 @@ fn lookups(
         origins: if config.own_origins { own } else { config.answers.origins.clone() },
         api_keys: config.api_keys.clone(),
         message_bytes_max: config.limits.message_bytes,
+        peer_tls: None,
         store_wait: config.lease,
         limits: config.public.limits.clone(),
         tls: config.public.tls.clone().map(|files| Tls::load(files, Http::OneAndTwo)).transpose()?,

@@ -66,6 +66,16 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         self.nodes.get(node).is_some_and(|home| home.offer(frame))
     }
 
+    /// Whether a message or a question of so many bytes could be kept for a node now.
+    pub fn has_room(&self, node: &str, bytes: usize) -> bool {
+        self.nodes.get(node).is_none_or(|home| home.has_room(bytes))
+    }
+
+    /// What all that is out takes, in bytes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.nodes.values().map(Home::waiting_bytes).sum()
+    }
+
     /// Sends a message to a node, or keeps it until it can be sent.
     ///
     /// # Errors

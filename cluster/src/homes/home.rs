@@ -78,6 +78,11 @@ impl<L: LinkSink, W> Home<L, W> {
         self.bytes + bytes + CALL_COST <= CALL_BYTES_MAX
     }
 
+    /// What everything that is out takes, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Sends a new message, or keeps it until it can be sent; false if the link is full.
     pub(super) fn send(&mut self, number: u64, mut call: Call<W>) -> bool {
         call.parked = self.backlog || self.refused || self.link.is_none();

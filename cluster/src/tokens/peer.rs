@@ -13,12 +13,13 @@ use crate::{secret::KeySet, tokens::random_id};
 /// Seconds a dialler's token lives.
 const PEER_TOKEN_LIFE_S: u64 = 5;
 
-/// A process in one of its lives: `id#generation`. Lookup services have generation 0.
+/// A process in one of its lives: `id#generation`. Two lives of whatever processes have two generations: messages are known
+/// by them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PeerName {
     /// The id, unique in the service.
     pub id: String,
-    /// The incarnation, issued by the store.
+    /// The incarnation: issued by the store to a node, made up by a process that is no member.
     pub generation: u64,
 }
 

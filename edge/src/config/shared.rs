@@ -93,12 +93,15 @@ pub const PEERING: [Flag; 5] = [
     ),
     Flag::value("peer-tls-cert", "FILE", "Certificate chain of the peer listener."),
     Flag::value("peer-tls-key", "FILE", "Its private key."),
-    Flag::value(
-        "peer-tls-ca",
-        "FILE",
-        "Certificates of the authorities that sign the peers' certificates. With it, links are dialled with TLS.",
-    ),
+    PEER_TLS_CA,
 ];
+
+/// How peers' certificates are known, also for a process without a peer listener; read by [`authorities`].
+pub const PEER_TLS_CA: Flag = Flag::value(
+    "peer-tls-ca",
+    "FILE",
+    "Certificates of the authorities that sign the peers' certificates. With it, links are dialled with TLS.",
+);
 
 /// What [`public`] reads.
 #[derive(Clone, Debug)]
@@ -284,7 +287,8 @@ fn tls_files(settings: &mut Settings, cert_flag: &str, key_flag: &str) -> Option
     faults.is_empty().then_some(files)
 }
 
-fn authorities(settings: &mut Settings) -> Option<PathBuf> {
+/// Reads [`PEER_TLS_CA`].
+pub fn authorities(settings: &mut Settings) -> Option<PathBuf> {
     let path = settings.path_opt("peer-tls-ca")?;
     match ClientTls::load(&path) {
         Ok(_) => Some(path),

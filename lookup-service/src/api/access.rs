@@ -55,6 +55,11 @@ impl fmt::Debug for ApiKeys {
     }
 }
 
+/// Whether there is no way to be admitted.
+pub(crate) fn is_closed(keys: &ApiKeys, callers: &Callers) -> bool {
+    keys.is_empty() && matches!(callers, Callers::Anyone)
+}
+
 /// Admits whoever may use the API.
 ///
 /// # Errors
@@ -67,7 +72,7 @@ pub(crate) fn admit(
 ) -> Result<Admin, Refusal> {
     let tokens = match callers {
         Callers::Tokens(tokens) => Some(tokens),
-        Callers::Anyone if keys.is_empty() => return Err(Refusal::ApiClosed),
+        Callers::Anyone if is_closed(keys, callers) => return Err(Refusal::ApiClosed),
         Callers::Anyone => None,
     };
     let given = authorization.and_then(bearer).ok_or(Refusal::ApiKeyMissing)?;

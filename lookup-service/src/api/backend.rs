@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cluster::log::Position;
-use cluster::membership::Keeper;
 use cluster::wire::codes::ErrorCode;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -44,7 +43,6 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
 /// A message from the application's back end. All of it has been checked against the limits.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "what reads them is being built")]
 pub(crate) struct OutMessage {
     /// The sender that receivers are told, and the scope of `key`. Empty: the application itself, which is no user.
     pub(crate) from: String,
@@ -110,8 +108,8 @@ pub(crate) struct PresenceState {
 /// Nodes that nobody can reach.
 struct Unlinked;
 
-/// Stands in until a service has its links.
-pub(crate) fn unlinked(_: Arc<Keeper>) -> Arc<dyn Backend> {
+/// For a process whose API is closed, and which has no links.
+pub(crate) fn unlinked() -> Arc<dyn Backend> {
     Arc::new(Unlinked)
 }
 

@@ -56,6 +56,7 @@ pub fn config() -> Config {
         origins: Origins::Any,
         api_keys: ApiKeys::new([API_KEY]),
         message_bytes_max: 64 * 1024,
+        peer_tls: None,
         store_wait: Duration::from_millis(300),
         limits: Limits { grace: Duration::from_secs(1), ..Limits::default() },
         tls: None,
