@@ -14,33 +14,76 @@ const SCRIPT_EFFECTS = /\bawait\b|\basync\b|\bDate\.now\b|\bMath\.random\b|\bset
 const ABSENT = /** @type {[string, RegExp][]} */ ([
   ['ws-node/src/core', RUST_EFFECTS],
   ['ws-node/src/frames', RUST_EFFECTS],
+  ['ws-node/src/log/pace.rs', RUST_EFFECTS],
   ['cluster/src/membership/decide.rs', RUST_EFFECTS],
+  ['cluster/src/homes', RUST_EFFECTS],
+  ['cluster/src/log/rules.rs', RUST_EFFECTS],
+  ['cluster/src/log/page.rs', RUST_EFFECTS],
+  ['cluster/src/log/retentions.rs', RUST_EFFECTS],
   ['cluster/src/wire', RUST_EFFECTS],
   ['lookup-service/src/decide.rs', RUST_EFFECTS],
   ['lookup-service/src/app.rs', WAITS],
   ['lookup-service/src/caller.rs', WAITS],
+  ['lookup-service/src/peers/core.rs', RUST_EFFECTS],
+  ['lookup-service/src/peers/parcel.rs', RUST_EFFECTS],
+  ['lookup-service/src/peers/waiter.rs', RUST_EFFECTS],
   ['edge/src/peer/follow.rs', RUST_EFFECTS],
   ['edge/src/peer/batch.rs', RUST_EFFECTS],
   ['js-client/src/machine', SCRIPT_EFFECTS],
 ]);
 
+/** what only these files of a node's core do or know */
+const ONLY_IN = /** @type {[string, RegExp, string[]][]} */ ([
+  ['stores a durable message', /\.store\(/, ['take.rs']],
+  ['asks the log for what may change a topic', /\bLogRequest::(Open|Append)\b/, ['stream.rs']],
+  ['reads the log', /\bLogRequest::Read\b/, ['reads.rs']],
+  ['looks where topics stand in the log', /\bLogRequest::Look\b/, ['look.rs']],
+  ['knows what a client claims to have', /\bSince\b/, ['arrive.rs', 'followers.rs', 'greet.rs']],
+  ['encodes a message for clients', /\bMessage \{/, ['broadcast.rs', 'deliver.rs', 'feed.rs', 'home.rs']],
+]);
+
 const inRepository = (/** @type {string} */ file) => path.relative(REPOSITORY, file);
 const sources = filesIn(REPOSITORY, ['.rs', '.ts', '.mjs', '.lua', '.toml', '.json']).map(inRepository);
 
+/** The files at and below a place, but for tests. @param {string} place */
+function below(place) {
+  const files = sources.filter((file) => (file === place || file.startsWith(`${place}/`)) && !/\btests?(\/|\.)/.test(file));
+  assert.ok(files.length > 0, place);
+  return files;
+}
+
+/** A file's code without its tests. @param {string} file */
+function codeOf(file) {
+  const text = read(path.join(REPOSITORY, file)).split('#[cfg(test)]')[0];
+  return codeOnly(text, file.endsWith('.rs') ? 'rust' : 'typescript');
+}
+
 for (const [place, effect] of ABSENT) {
   test(`${place} is pure`, () => {
-    const files = sources.filter((file) => (file === place || file.startsWith(`${place}/`)) && !/\btests?(\/|\.)/.test(file));
-    assert.ok(files.length > 0, place);
-    const found = files.flatMap((file) => {
-      const text = read(path.join(REPOSITORY, file)).split('#[cfg(test)]')[0];
-      const match = effect.exec(codeOnly(text, file.endsWith('.rs') ? 'rust' : 'typescript'));
+    const found = below(place).flatMap((file) => {
+      const match = effect.exec(codeOf(file));
       return match ? [`${file}: ${match[0]}`] : [];
     });
     assert.deepEqual(found, []);
   });
 }
 
-test('a node has the store for its keeper only', () => {
+for (const [what, pattern, files] of ONLY_IN) {
+  test(`only ${files.join(', ')} ${what}`, () => {
+    const core = 'ws-node/src/core';
+    const found = below(core).filter((file) => file !== `${core}/log_port.rs` && pattern.test(codeOf(file)));
+    assert.deepEqual(found.sort(), files.map((file) => `${core}/${file}`));
+  });
+}
+
+test('no lock is held across an await, as the linter sees to', () => {
+  const [, lints] = read(path.join(REPOSITORY, 'Cargo.toml')).split('[workspace.lints.clippy]');
+  assert.match(lints.split('\n[')[0], /^await_holding_lock = "deny"$/m);
+  const allowed = sources.filter((file) => file.endsWith('.rs') && /(allow|expect)\([^)]*await_holding_lock/.test(read(path.join(REPOSITORY, file))));
+  assert.deepEqual(allowed, []);
+});
+
+test('a node has the store for its keeper and its log only', () => {
   const users = sources.filter((file) => file.startsWith('ws-node/src/') && /\b(MembershipStore|RedisStore)\b/.test(read(path.join(REPOSITORY, file))));
   assert.deepEqual(users.sort(), ['ws-node/src/process.rs', 'ws-node/src/run.rs']);
 });
