@@ -4,4 +4,5 @@ mod handover;
 mod log;
 mod messages;
 mod sessions;
+mod sinks;
 mod world;

@@ -1,7 +1,9 @@
 //! The log of a [`World`](super::world::World): what a core asks is kept until the test has it answered.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use cluster::log::{Append, Epoch, Log, Message, Open, ReadRequest, Topic};
 
@@ -9,25 +11,54 @@ use super::super::log_port::{LogAnswer, LogRequest, LogSink};
 
 /// What one core asked.
 #[derive(Clone, Default)]
-pub(super) struct Asked(Arc<Mutex<VecDeque<LogRequest>>>);
+pub(super) struct Asked(Arc<Mutex<Queue>>);
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<LogRequest>,
+    full: bool,
+}
 
 impl Asked {
-    pub(super) fn take(&self, most: usize) -> Vec<LogRequest> {
-        let mut requests = self.0.lock().unwrap();
-        let count = most.min(requests.len());
-        requests.drain(..count).collect()
+    /// Takes one of the requests out.
+    pub(super) fn take(&self, at: usize) -> Option<LogRequest> {
+        self.0.lock().unwrap().requests.remove(at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().requests.len()
+    }
+
+    /// Whether it takes nothing from now on.
+    pub(super) fn set_full(&self, full: bool) {
+        self.0.lock().unwrap().full = full;
+    }
+
+    /// What was asked and not answered, in words.
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
+        let kind = |request: &LogRequest| match request {
+            LogRequest::Open { .. } => "open",
+            LogRequest::Append { .. } => "append",
+            LogRequest::Read { .. } => "read",
+            LogRequest::Look { .. } => "look",
+        };
+        self.0.lock().unwrap().requests.iter().map(kind).collect()
     }
 }
 
 impl LogSink for Asked {
     fn submit(&self, request: LogRequest) -> Result<(), LogRequest> {
-        self.0.lock().unwrap().push_back(request);
+        let mut queue = self.0.lock().unwrap();
+        if queue.full {
+            return Err(request);
+        }
+        queue.requests.push_back(request);
         Ok(())
     }
 }
 
-/// Asks the log, which is in memory and so answers at once.
-pub(super) fn answer(log: &dyn Log, request: &LogRequest) -> LogAnswer {
+/// Asks the log, which is in memory and so answers at once; a page has so many entries at most.
+pub(super) fn answer(log: &dyn Log, request: &LogRequest, page_max: usize) -> LogAnswer {
     let fresh = Epoch::random().unwrap();
     match request.clone() {
         LogRequest::Open { topic, slot, fence, known } => {
@@ -47,6 +78,7 @@ pub(super) fn answer(log: &dyn Log, request: &LogRequest) -> LogAnswer {
         }
         LogRequest::Read { reader, topic, slot, epoch, cursor, count_max, bytes_max } => {
             let topic_at = Topic { name: &topic, slot };
+            let count_max = count_max.min(page_max);
             let request = ReadRequest { topic: topic_at, epoch, cursor, count_max, bytes_max };
             let result = wait(log.read(&request));
             LogAnswer::Read { reader, topic, result }
@@ -63,5 +95,10 @@ pub(super) fn answer(log: &dyn Log, request: &LogRequest) -> LogAnswer {
 
 /// The log in memory only makes way for others before it answers.
 fn wait<T>(answer: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
+    let mut answer = pin!(answer);
+    loop {
+        if let Poll::Ready(done) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
+    }
 }

@@ -1,38 +1,20 @@
 //! Several cores, the links between them, and sessions that remember what they were sent.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use cluster::log::LogConfig;
+use cluster::log::{Cursor, Entry, Log, LogConfig, Position, Read};
 use cluster::ring::{Member, MemberState, Policy, Ring, RingKey};
 use cluster::secret::Secrets;
 use cluster::store::MemoryStore;
 use cluster::tokens::{Grants, install_crypto};
 use cluster::wire::client::{ClientFrame, Hello};
-use cluster::wire::peer::{Audience, Publish, ToHome, decode};
-use serde_json::Value;
 
-use super::super::log_port::LogAnswer;
+use super::super::log_port::{LogAnswer, LogRequest};
 use super::super::*;
 use super::log::{Asked, answer};
-
-/// What a session was sent: JSON frames, and a close code.
-#[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<(Vec<Value>, Option<CloseCode>)>>);
-
-/// One direction of a link.
-#[derive(Clone, Default)]
-pub(super) struct Pipe(Arc<Mutex<(VecDeque<Bytes>, Room)>>);
-
-/// How many more frames a pipe takes.
-struct Room(usize);
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(usize::MAX)
-    }
-}
+use super::sinks::{Memory, Pipe};
 
 struct Link {
     from: usize,
@@ -50,8 +32,14 @@ pub(super) struct World {
     tickets: u64,
     /// The log that all share.
     pub(super) store: MemoryStore,
+    log: Arc<dyn Log>,
+    /// Entries that the log gives at once.
+    pub(super) page_max: usize,
     /// What each node asked of it.
-    asked: Vec<Asked>,
+    pub(super) asked: Vec<Asked>,
+    /// What was carried out for each node, which was not told yet.
+    pub(super) done: Vec<Vec<LogAnswer>>,
+    config: CoreConfig,
 }
 
 thread_local! {
@@ -85,8 +73,14 @@ pub(super) fn ring_of(count: usize) -> Arc<Ring> {
 impl World {
     /// So many nodes, all linked, all in the ring.
     pub(super) fn new(count: usize) -> Self {
+        Self::with(count, config())
+    }
+
+    /// The same with nodes that are set up like this.
+    pub(super) fn with(count: usize, config: CoreConfig) -> Self {
         install_crypto();
-        let ring = ring_of(count);
+        let (ring, store) = (ring_of(count), MemoryStore::new());
+        let log = store.log("default", LogConfig::default()).unwrap();
         let mut world = Self {
             nodes: vec![],
             ring: ring.clone(),
@@ -94,8 +88,12 @@ impl World {
             next_link: 1,
             ms: 1_000,
             tickets: 0,
-            store: MemoryStore::new(),
+            store,
+            log,
+            page_max: usize::MAX,
             asked: vec![],
+            done: vec![],
+            config,
         };
         (0..count).for_each(|_| world.add_node());
         world
@@ -106,8 +104,10 @@ impl World {
         let number = self.nodes.len();
         let Member { id, generation, .. } = member(number);
         let (me, asked) = (PeerName { id, generation }, Asked::default());
-        self.nodes.push(Core::new(config(), me, self.ring.clone(), Box::new(asked.clone()), fresh_id));
+        let config = self.config.clone();
+        self.nodes.push(Core::new(config, me, self.ring.clone(), Box::new(asked.clone()), fresh_id));
         self.asked.push(asked);
+        self.done.push(vec![]);
         for other in 0..number {
             self.open(number, other);
             self.open(other, number);
@@ -145,35 +145,59 @@ impl World {
         self.links[&self.link(from, to)].there.clone()
     }
 
+    /// The way back on the same link.
+    pub(super) fn pipe_back(&self, from: usize, to: usize) -> Pipe {
+        self.links[&self.link(from, to)].back.clone()
+    }
+
+    pub(super) fn is_linked(&self, from: usize, to: usize) -> bool {
+        self.links.values().any(|link| (link.from, link.to) == (from, to))
+    }
+
     fn link(&self, from: usize, to: usize) -> u64 {
         *self.links.iter().find(|(_, link)| (link.from, link.to) == (from, to)).unwrap().0
     }
 
     /// Carries requests from one node to another.
     pub(super) fn carry_there(&mut self, from: usize, to: usize) {
-        let (id, pipe) = (self.link(from, to), self.pipe(from, to));
-        let now = self.now();
-        pipe.drain().iter().for_each(|frame| self.nodes[to].asked(id, frame, now));
+        while self.carry_one_there(from, to) {}
     }
 
     /// Carries answers back.
     pub(super) fn carry_back(&mut self, from: usize, to: usize) {
-        let pipe = self.links[&self.link(from, to)].back.clone();
+        while self.carry_one_back(from, to) {}
+    }
+
+    /// Carries one request; false if there is none.
+    pub(super) fn carry_one_there(&mut self, from: usize, to: usize) -> bool {
+        let (id, now) = (self.link(from, to), self.now());
+        let Some(frame) = self.pipe(from, to).pop() else { return false };
+        self.nodes[to].asked(id, &frame, now);
+        true
+    }
+
+    /// Carries one answer back; false if there is none.
+    pub(super) fn carry_one_back(&mut self, from: usize, to: usize) -> bool {
+        let Some(frame) = self.pipe_back(from, to).pop() else { return false };
         let now = self.now();
-        pipe.drain().iter().for_each(|frame| self.nodes[from].answered_by(&format!("n{to}"), frame, now));
+        self.nodes[from].answered_by(&format!("n{to}"), &frame, now);
+        true
     }
 
     /// Carries everything until nothing is on its way.
     pub(super) fn settle(&mut self) {
-        while self.answer_logs()
-            || self.links.values().any(|link| !link.there.is_empty() || !link.back.is_empty())
-        {
+        for _ in 0..10_000 {
+            let answered = self.answer_logs();
+            if !answered && self.links.values().all(|link| link.there.is_empty() && link.back.is_empty()) {
+                return;
+            }
             let pairs: Vec<_> = self.links.values().map(|link| (link.from, link.to)).collect();
             for (from, to) in pairs {
                 self.carry_there(from, to);
                 self.carry_back(from, to);
             }
         }
+        panic!("it never comes to rest");
     }
 
     /// Answers whatever was asked of the log; false if nothing was.
@@ -187,14 +211,57 @@ impl World {
 
     /// Answers so many of a node's requests to the log; how many that were.
     pub(super) fn answer_log(&mut self, node: usize, most: usize) -> usize {
-        let requests = self.asked[node].take(most);
-        let log = self.store.log("default", LogConfig::default()).unwrap();
-        let answers: Vec<LogAnswer> = requests.iter().map(|request| answer(&*log, request)).collect();
+        while self.done[node].len() < most && self.carry_out(node, 0) {}
+        let answers: Vec<LogAnswer> = self.done[node].drain(..).collect();
         let (count, now) = (answers.len(), self.now());
         if count > 0 {
             self.nodes[node].log_answered(answers, now);
         }
         count
+    }
+
+    /// The log does one of the things that a node asked for, and tells nobody yet; false if there is none.
+    pub(super) fn carry_out(&mut self, node: usize, at: usize) -> bool {
+        let Some(request) = self.asked[node].take(at) else { return false };
+        self.done[node].push(answer(&*self.log, &request, self.page_max));
+        true
+    }
+
+    /// A node is told what the log did; false if there is nothing to tell.
+    pub(super) fn tell(&mut self, node: usize, at: usize) -> bool {
+        if at >= self.done[node].len() {
+            return false;
+        }
+        let (answer, now) = (self.done[node].remove(at), self.now());
+        self.nodes[node].log_answered(vec![answer], now);
+        true
+    }
+
+    /// What the log holds of a topic: offset and data.
+    pub(super) fn entries(&self, topic: &str) -> (Option<Position>, Vec<(u64, String)>) {
+        let request = LogRequest::Read {
+            reader: 0,
+            topic: topic.into(),
+            slot: self.ring.key().slot(topic),
+            epoch: None,
+            cursor: Cursor::After(0),
+            count_max: 1_000,
+            bytes_max: usize::MAX,
+        };
+        match answer(&*self.log, &request, usize::MAX) {
+            LogAnswer::Read { result: Ok(Read::Page(page)), .. } => {
+                let text = |entry: &Entry| String::from_utf8(entry.data.to_vec()).unwrap();
+                let entries = page.entries.iter().map(|entry| (entry.offset, text(entry))).collect();
+                (Some(page.position), entries)
+            }
+            LogAnswer::Read { result: Ok(Read::Absent), .. } => (None, vec![]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Every node hears that the log was interrupted.
+    pub(super) fn interrupt(&mut self) {
+        self.nodes.iter_mut().for_each(Core::log_interrupted);
     }
 
     /// Lets time pass, with ticks.
@@ -215,8 +282,8 @@ impl World {
     /// What a ticket for this user says, and a session's memory.
     pub(super) fn admission(&mut self, user: &str) -> (Admission, Memory) {
         self.tickets += 1;
-        let holder =
-            Holder { user: user.into(), avoid: vec![], token_expires_s: None, grants: Grants::default() };
+        let grants = Grants { permissions: vec!["join:*".into()], ..Grants::default() };
+        let holder = Holder { user: user.into(), avoid: vec![], token_expires_s: None, grants };
         let jti = format!("ticket-{}", self.tickets);
         let ring = self.ring.version();
         (Admission { holder, jti, expires_s: u64::MAX / 2, ring }, Memory::default())
@@ -258,11 +325,16 @@ impl World {
         (0..).map(|n| format!("user{n}")).filter(|user| self.home(user) == node).nth(number).unwrap()
     }
 
-    /// Sends as a client would.
+    /// Says something as a client would.
     pub(super) fn say(&mut self, node: usize, key: SessionKey, text: &str) {
-        let now = self.now();
+        let (now, core) = (self.now(), &mut self.nodes[node]);
         match ClientFrame::parse(text) {
-            Ok(ClientFrame::Send(send)) => self.nodes[node].send(key, &send, now),
+            Ok(ClientFrame::Hello(hello)) => core.hello(key, &hello, now),
+            Ok(ClientFrame::Send(send)) => core.send(key, &send, now),
+            Ok(ClientFrame::Join(join)) => core.join(key, &join, now),
+            Ok(ClientFrame::Leave(leave)) => core.leave(key, &leave, now),
+            Ok(ClientFrame::History(history)) => core.history(key, &history, now),
+            Ok(ClientFrame::Detach) => core.detach(key),
             other => panic!("{other:?}"),
         }
     }
@@ -274,7 +346,8 @@ impl World {
     }
 }
 
-fn config() -> CoreConfig {
+/// How the nodes of a world are set up, unless a test wants it otherwise.
+pub(super) fn config() -> CoreConfig {
     CoreConfig {
         service: "default".into(),
         limits: Limits {
@@ -290,86 +363,9 @@ fn config() -> CoreConfig {
         move_rate: 2_000,
         move_deadline_ms: 30_000,
         retentions: Retentions::default(),
+        presence_grace_ms: 10_000,
         tickets: Tickets::new(
             Secrets::new("a secret for tests, long enough to be taken", &[]).unwrap().ticket_keys(),
         ),
-    }
-}
-
-impl Memory {
-    /// Every frame, taken out.
-    pub(super) fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut self.0.lock().unwrap().0)
-    }
-
-    /// The ops of every frame, taken out.
-    pub(super) fn ops(&self) -> Vec<String> {
-        self.take().iter().map(|frame| frame["op"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// The data of every message, taken out with all else.
-    pub(super) fn data(&self) -> Vec<u64> {
-        self.take()
-            .iter()
-            .filter(|frame| frame["op"] == "message")
-            .map(|frame| frame["data"].as_u64().unwrap())
-            .collect()
-    }
-
-    pub(super) fn closed(&self) -> Option<CloseCode> {
-        self.0.lock().unwrap().1
-    }
-}
-
-impl SessionSink for Memory {
-    fn push(&self, frame: Bytes) {
-        let begin = match frame[1] {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
-        self.0.lock().unwrap().0.push(serde_json::from_slice(&frame[begin..]).unwrap());
-    }
-
-    fn waiting_bytes(&self) -> usize {
-        0
-    }
-
-    fn close(&self, code: CloseCode) {
-        self.0.lock().unwrap().1.get_or_insert(code);
-    }
-}
-
-impl Pipe {
-    pub(super) fn drain(&self) -> Vec<Bytes> {
-        self.0.lock().unwrap().0.drain(..).collect()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap().0.is_empty()
-    }
-
-    pub(super) fn set_room(&self, frames: usize) {
-        self.0.lock().unwrap().1 = Room(frames);
-    }
-
-    /// How many messages for how many topics are on their way.
-    pub(super) fn publishes(&self) -> Vec<usize> {
-        let frames = self.0.lock().unwrap().0.clone();
-        let topics = |frame: &Bytes| match decode(frame) {
-            Some(ToHome::Publish(Publish { to: Audience::Topics(topics), .. })) => Some(topics.len()),
-            _ => None,
-        };
-        frames.iter().filter_map(topics).collect()
-    }
-}
-
-impl LinkSink for Pipe {
-    fn send(&self, frame: Bytes) -> bool {
-        let mut pipe = self.0.lock().unwrap();
-        let Some(left) = pipe.1.0.checked_sub(1) else { return false };
-        pipe.1 = Room(left);
-        pipe.0.push_back(frame);
-        true
     }
 }
