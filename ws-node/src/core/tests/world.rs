@@ -363,7 +363,6 @@ pub(super) fn config() -> CoreConfig {
         move_rate: 2_000,
         move_deadline_ms: 30_000,
         retentions: Retentions::default(),
-        presence_grace_ms: 10_000,
         tickets: Tickets::new(
             Secrets::new("a secret for tests, long enough to be taken", &[]).unwrap().ticket_keys(),
         ),
