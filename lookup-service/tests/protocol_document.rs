@@ -67,6 +67,17 @@ fn fields_of_a_problem() {
 }
 
 #[test]
+fn operations_of_the_back_end() {
+    let told: BTreeSet<_> =
+        table("operations of the back end").into_iter().map(|row| row[0].clone()).collect();
+    let described = Described::load();
+    let operations = described.operations().filter(|(path, ..)| path.starts_with("/v1/"));
+    let described: BTreeSet<_> =
+        operations.map(|(path, method, _)| format!("{} {path}", method.to_uppercase())).collect();
+    assert_eq!(told, described);
+}
+
+#[test]
 fn handshakes_that_a_node_refuses() {
     let told: BTreeSet<_> =
         table("handshake problems").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
