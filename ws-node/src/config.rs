@@ -29,7 +29,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Links between nodes", flags: &shared::PEERING },
         Group { title: "Store", flags: &shared::STORE },
         Group { title: "Secrets", flags: &shared::SECRETS },
-        Group { title: "Messages", flags: &[RETENTION] },
+        Group { title: "Messages", flags: &[RETENTION, WAIT_REPLICAS] },
         Group { title: "Limits", flags: &LIMITS },
         Group { title: "Operation", flags: &shared::OPERATIONS },
     ],
@@ -53,10 +53,17 @@ static NODE: &[Flag] = &[
     Flag::value("move-rate", "COUNT", "Sessions asked to move, a second.").default("2000"),
 ];
 
+const WAIT_REPLICAS: Flag = Flag::value(
+    "redis-wait-replicas",
+    "COUNT",
+    "Replicas of Redis that must have a message before it is acknowledged.",
+)
+.default("0");
+
 static PORTS: [Flag; 1] = [shared::listen("127.0.0.1:0", "Where clients connect.")];
 
 /// What sessions may do; read by [`session_limits`]. A process that embeds nodes takes the same flags.
-pub const LIMITS: [Flag; 7] = [
+pub const LIMITS: [Flag; 8] = [
     Flag::value("message-bytes", "BYTES", "Size of a client's message, at most 1048576.").default("65536"),
     Flag::value("outbound-bytes", "BYTES", "What may wait for one slow client.").default("1048576"),
     Flag::value("sessions-per-user", "COUNT", "Connections of one user here; one more ends the oldest.")
@@ -66,6 +73,8 @@ pub const LIMITS: [Flag; 7] = [
     Flag::value("heartbeat", "TIME", "Silence after which a client is asked for a sign of life.")
         .default("25s"),
     Flag::value("hello-timeout", "TIME", "Time for a client's first frame.").default("10s"),
+    Flag::value("presence-grace", "TIME", "How long a user whose socket was lost counts as there.")
+        .default("10s"),
 ];
 
 /// A node's configuration, checked.
@@ -114,6 +123,8 @@ pub struct SessionLimits {
     pub heartbeat: Duration,
     /// Time for `hello`.
     pub hello_timeout: Duration,
+    /// How long a user whose socket was lost counts as there.
+    pub presence_grace: Duration,
 }
 
 /// What the binary needs beside the node.
@@ -123,6 +134,8 @@ pub struct Surroundings {
     pub operations: Operations,
     /// Redis.
     pub store: Store,
+    /// Its replicas that must have what is appended to the log.
+    pub wait_replicas: u32,
 }
 
 /// Reads the node's settings, noting every mistake in them.
@@ -147,7 +160,8 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
         retentions: retentions(settings),
         limits: session_limits(settings),
     };
-    (config, Surroundings { operations, store })
+    let wait_replicas = number(settings, "redis-wait-replicas", 0..=100);
+    (config, Surroundings { operations, store, wait_replicas })
 }
 
 /// Reads [`LIMITS`].
@@ -161,6 +175,7 @@ pub fn session_limits(settings: &mut Settings) -> SessionLimits {
         sends_burst: number(settings, "sends-burst", 1..=1_000_000),
         heartbeat: settings.duration("heartbeat", times.clone()),
         hello_timeout: settings.duration("hello-timeout", times),
+        presence_grace: settings.duration("presence-grace", Duration::ZERO..=Duration::from_secs(3_600)),
     };
     // A message is a little longer when it goes out, with sender, topic and number.
     if limits.outbound_bytes < limits.message_bytes + 2_048 {
@@ -182,6 +197,7 @@ impl Default for SessionLimits {
             sends_burst: limits::SENDS_BURST,
             heartbeat: Duration::from_secs(25),
             hello_timeout: Duration::from_secs(10),
+            presence_grace: Duration::from_secs(10),
         }
     }
 }

@@ -30,7 +30,9 @@ pub async fn process() -> ExitCode {
 }
 
 async fn serve(config: NodeConfig, around: &Surroundings) -> Result<(), Failure> {
-    let redis = RedisStore::connect(&RedisConfig::new(around.store.redis.expose()))?;
+    let redis =
+        RedisConfig { wait_replicas: around.wait_replicas, ..RedisConfig::new(around.store.redis.expose()) };
+    let redis = RedisStore::connect(&redis)?;
     let store = redis.membership(&config.service, around.store.lease)?;
     let log = redis.log(&config.service, LogConfig::default())?;
     let stop = shutdown::on_signals()?;

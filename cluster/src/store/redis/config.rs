@@ -19,15 +19,23 @@ pub struct RedisConfig {
     pub response_timeout: Duration,
     /// Longest wait for a connection to be made, TLS and greeting included.
     pub connect_timeout: Duration,
+    /// Replicas that must have what the log appends before it confirms.
+    pub wait_replicas: u32,
 }
 
 // === impl RedisConfig ===
 
 impl RedisConfig {
-    /// The server at `url`, with the default time-outs of one second.
+    /// The server at `url`, with the default time-outs of one second, waiting for no replica.
     pub fn new(url: &str) -> Self {
         let second = Duration::from_secs(1);
-        Self { url: url.to_owned(), authorities: None, response_timeout: second, connect_timeout: second }
+        Self {
+            url: url.to_owned(),
+            authorities: None,
+            response_timeout: second,
+            connect_timeout: second,
+            wait_replicas: 0,
+        }
     }
 
     /// Whether there can be a connection with this configuration; makes none.
@@ -90,6 +98,7 @@ impl fmt::Debug for RedisConfig {
             .field("address", &address)
             .field("response_timeout", &self.response_timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("wait_replicas", &self.wait_replicas)
             .finish_non_exhaustive()
     }
 }

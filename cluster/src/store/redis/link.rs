@@ -3,13 +3,15 @@
 //! A task of its own does that, so that an operation finds at once either a connection or the reason why there is none;
 //! redis's `ConnectionManager` would let operations wait for the whole of an outage, and keep the reason to itself.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, Pipeline, PushInfo, RedisResult, ScriptInvocation, Value,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult,
+    ScriptInvocation, ServerErrorKind, Value,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -48,8 +50,10 @@ enum State {
 #[derive(Clone)]
 struct Connection {
     redis: MultiplexedConnection,
-    /// Cancelled when the connection has ended.
+    /// Cancelled when the connection has ended, or is to end.
     gone: CancellationToken,
+    /// Why it is to end, where the server still answers.
+    why: Arc<OnceLock<StoreError>>,
 }
 
 // === impl Link ===
@@ -97,8 +101,9 @@ impl Link {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, StoreError> {
         let deadline = self.deadline();
-        let Connection { mut redis, gone } = self.connection(deadline).await?;
-        self.answer(deadline, &gone, script.invoke_async(&mut redis)).await
+        let connection = self.connection(deadline).await?;
+        let mut redis = connection.redis.clone();
+        self.answer(deadline, &connection, script.invoke_async(&mut redis)).await
     }
 
     /// When an operation that begins now has waited for long enough.
@@ -112,24 +117,39 @@ impl Link {
         deadline: Instant,
         pipeline: &mut Pipeline,
     ) -> Result<Vec<RedisResult<Value>>, StoreError> {
-        let Connection { mut redis, gone } = self.connection(deadline).await?;
+        let connection = self.connection(deadline).await?;
+        let mut redis = connection.redis.clone();
         let answers = pipeline.ignore_errors().query_async(&mut redis);
-        self.answer(deadline, &gone, answers).await
+        let answers: Vec<RedisResult<Value>> = self.answer(deadline, &connection, answers).await?;
+        let demoted =
+            answers.iter().filter_map(|answer| answer.as_ref().err()).find(|error| is_demoted(error));
+        demoted.into_iter().for_each(|error| connection.leave(translate(&self.address, error)));
+        Ok(answers)
+    }
+
+    /// Ends the present connection, if there is one: its server turned out to be another than is wanted.
+    pub(super) fn leave(&self, why: &StoreError) {
+        if let State::Up(connection) = &*self.state.borrow() {
+            connection.leave(why.clone());
+        }
     }
 
     async fn answer<T>(
         &self,
         deadline: Instant,
-        gone: &CancellationToken,
+        connection: &Connection,
         answer: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, StoreError> {
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                if error.is_unrecoverable_error() {
-                    gone.cancel();
+                let translated = translate(&self.address, &error);
+                if is_demoted(&error) {
+                    connection.leave(translated.clone());
+                } else if error.is_unrecoverable_error() {
+                    connection.gone.cancel();
                 }
-                Err(translate(&self.address, &error))
+                Err(translated)
             }
             Err(_) => Err(self.timed_out()),
         }
@@ -157,6 +177,22 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Ends it though the server still answers.
+    fn leave(&self, why: StoreError) {
+        // Who was first has told why.
+        let _ = self.why.set(why);
+        self.gone.cancel();
+    }
+}
+
+/// Whether the server was a primary and is a replica now. It keeps its connections, and refuses every write on them.
+pub(super) fn is_demoted(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 fn timed_out(address: &str, after: Duration) -> StoreError {
@@ -225,9 +261,27 @@ impl LinkKeeper {
             .await
             .map_err(|_| timed_out(&self.address, self.connect_timeout))?
             .map_err(|error| translate(&self.address, &error))?;
-        let mut connection = Connection { redis, gone };
+        let mut connection = Connection { redis, gone, why: Arc::default() };
+        self.refuse_replica(&mut connection).await?;
         self.subscribe(&mut connection).await?;
         Ok(connection)
+    }
+
+    /// A replica is no store. A name may go on standing for it for some time after it was the primary.
+    async fn refuse_replica(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        // Every user may say this, other than `ROLE`.
+        let asking = ::redis::cmd("HELLO");
+        let told = asking.query_async::<HashMap<String, Value>>(&mut connection.redis);
+        let told = timeout(self.response_timeout, told)
+            .await
+            .map_err(|_| timed_out(&self.address, self.response_timeout))?
+            .map_err(|error| translate(&self.address, &error))?;
+        let is_replica = |role: &Value| matches!(role, Value::BulkString(role) if role == b"replica");
+        if told.get("role").is_some_and(is_replica) {
+            let cause = "it is a replica, and not the primary".to_owned();
+            return Err(StoreError::NotReady { address: self.address.to_string(), cause });
+        }
+        Ok(())
     }
 
     /// Returns with the reason when the connection has ended.
@@ -237,7 +291,8 @@ impl LinkKeeper {
             tokio::select! {
                 () = connection.gone.cancelled() => {
                     let cause = "the connection was lost".to_owned();
-                    return StoreError::Unreachable { address: self.address.to_string(), cause };
+                    let lost = || StoreError::Unreachable { address: self.address.to_string(), cause };
+                    return connection.why.get().cloned().unwrap_or_else(lost);
                 }
                 _ = more.changed() => {}
                 () = sleep(RESUBSCRIBE_EVERY) => {}

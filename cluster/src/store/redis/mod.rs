@@ -63,7 +63,11 @@ impl RedisStore {
         if !is_valid_service(service) {
             return Err(StoreError::Invalid { cause: format!("{service:?} cannot name a service") });
         }
-        Ok(Arc::new(RedisLog::new(Link::start(&self.config)?, service, config)))
+        let writes = Link::start(&self.config)?;
+        let wait = self.config.wait_replicas;
+        // Whoever waits for replicas holds up what comes behind on the connection; that shall not be readers.
+        let reads = if wait > 0 { Some(Link::start(&self.config)?) } else { None };
+        Ok(Arc::new(RedisLog::new(writes, reads, wait, (service, config))))
     }
 
     /// Host and port, for logs.
