@@ -13,7 +13,7 @@ use crate::ring::{Signature, Version};
 
 pub use self::topic::{
     Gap, GapReason, GroupAck, HistoryAck, OnlineAck, PastGap, PastMessage, Presence, PresenceAck, Recovered,
-    Recovery, Standing, Topics,
+    Recovery, Removed, Standing, Topics,
 };
 
 /// A frame to a client.
@@ -38,8 +38,10 @@ pub enum NodeFrame<'a> {
     History(HistoryAck<'a>),
     /// Something went wrong.
     Error(Error<'a>),
-    /// How a topic that was `pending` was recovered.
+    /// Where the session stands in a topic that was `pending`, or that the back end made it join.
     Recovered(Recovered<'a>),
+    /// The back end took the session out of a group.
+    Removed(Removed<'a>),
     /// Messages of a topic are missing.
     Gap(Gap<'a>),
     /// Who came to a group and who left it.

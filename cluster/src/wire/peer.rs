@@ -269,10 +269,12 @@ pub enum Answer<'a> {
         /// As in `Online`.
         settling: bool,
     },
-    /// To `Control`: how many sessions were told.
+    /// To `Control`.
     Done {
-        /// Sessions.
+        /// Sessions that it was done with, and those of other nodes, which were told.
         sessions: u32,
+        /// Sessions of the home's own that can be in no more groups.
+        refused: u32,
     },
 }
 

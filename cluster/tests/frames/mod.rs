@@ -5,7 +5,7 @@ use ringdial_cluster::ring::{Signature, Version};
 use ringdial_cluster::wire::codes::ErrorCode;
 use ringdial_cluster::wire::node::{
     Ack, Error, Failed, Gap, GapReason, GroupAck, HistoryAck, Limits, Message, MessageId, MoveReason, Moved,
-    Name, NodeFrame, OnlineAck, PastGap, PastMessage, Presence, PresenceAck, Recovered, Recovery,
+    Name, NodeFrame, OnlineAck, PastGap, PastMessage, Presence, PresenceAck, Recovered, Recovery, Removed,
     RingPosition, Standing, Topics, Welcome,
 };
 use serde_json::value::RawValue;
@@ -58,6 +58,7 @@ pub(crate) fn node_frames() -> Vec<Value> {
         NodeFrame::Error(late),
         NodeFrame::Recovered(Recovered { topic: "u:bob", standing: full }),
         NodeFrame::Recovered(Recovered { topic: "u:bob", standing: bare }),
+        NodeFrame::Removed(Removed { topic: "g:g" }),
         NodeFrame::Gap(Gap {
             topic: "u:bob",
             epoch: AT.epoch,
@@ -83,7 +84,7 @@ pub(crate) fn node_frames() -> Vec<Value> {
         NodeFrame::Welcome(_) | NodeFrame::Error(_) | NodeFrame::Recovered(_) | NodeFrame::Gap(_) => {}
         NodeFrame::Presence(_) | NodeFrame::Moved(_) | NodeFrame::Ping | NodeFrame::Bye => {}
         NodeFrame::Ack(_) | NodeFrame::Group(_) | NodeFrame::Roster(_) => {}
-        NodeFrame::Online(_) | NodeFrame::History(_) => {}
+        NodeFrame::Online(_) | NodeFrame::History(_) | NodeFrame::Removed(_) => {}
     });
     let id = MessageId { node: "n1", generation: 1, counter: 1 };
     let message = |name| Message { topic: "u:bob", name, from: "alice", data: "1", time: 1 }.to_json();

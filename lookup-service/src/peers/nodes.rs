@@ -105,7 +105,8 @@ impl Nodes {
 
     async fn control(&self, user: &str, control: Control<'_>) -> Result<u32, ErrorCode> {
         match self.ask(&Question::Control { user, control }).await? {
-            Known::Told(sessions) => Ok(sessions),
+            Known::Told { refused: 1.., .. } => Err(ErrorCode::TooManyGroups),
+            Known::Told { sessions, .. } => Ok(sessions),
             _ => Err(ErrorCode::Unavailable),
         }
     }

@@ -42,8 +42,8 @@ pub(super) enum Known {
     User(UserState),
     /// Who is in a group.
     Presence(PresenceState),
-    /// How many sessions were told.
-    Told(u32),
+    /// With how many sessions it was done, and how many could be in no more groups.
+    Told { sessions: u32, refused: u32 },
 }
 
 /// Answers a request whose parts have all come to an end.
@@ -117,7 +117,7 @@ impl Known {
                 let (count, users, settling) = (*count, users.as_ref().map(owned), *settling);
                 Some(Self::Presence(PresenceState { count, users, settling }))
             }
-            Answer::Done { sessions } => Some(Self::Told(*sessions)),
+            Answer::Done { sessions, refused } => Some(Self::Told { sessions: *sessions, refused: *refused }),
             Answer::Online { .. } => None,
         }
     }

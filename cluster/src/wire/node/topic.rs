@@ -42,7 +42,7 @@ pub enum Recovery {
     Pending,
 }
 
-/// How a topic that was `pending` was recovered.
+/// How a topic that was `pending` was recovered, or that the back end made the session join.
 #[derive(Debug, Serialize)]
 pub struct Recovered<'a> {
     /// The topic.
@@ -50,6 +50,13 @@ pub struct Recovered<'a> {
     /// Where it stands, and what follows.
     #[serde(flatten)]
     pub standing: Standing,
+}
+
+/// The back end took the session out of a group: nothing more of it comes.
+#[derive(Debug, Serialize)]
+pub struct Removed<'a> {
+    /// The group's topic.
+    pub topic: &'a str,
 }
 
 /// Messages of a topic that the session will never get: the application must fetch its state anew. The client's position

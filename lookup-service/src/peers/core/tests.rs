@@ -179,7 +179,7 @@ fn questions_are_answered_with_what_the_home_knows() {
             Answer::Presence { count: 1, users: Some(vec!["a"]), settling: true },
             Known::Presence(presence),
         ),
-        (control, Answer::Done { sessions: 4 }, Known::Told(4)),
+        (control, Answer::Done { sessions: 4, refused: 1 }, Known::Told { sessions: 4, refused: 1 }),
     ];
     for (question, answer, known) in asked {
         let mut reply = world.core.ask(&question, 0);
