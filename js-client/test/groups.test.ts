@@ -289,14 +289,26 @@ describe("groups", () => {
     const leave = await peer.frame();
     const again = client.group("x", { since: { epoch: A, offset: 5 } });
     const got = offsetsOf(again);
-    const join = await peer.frame();
-    expect(join).toMatchObject({ op: "join", since: { epoch: A, offset: 5 } });
     peer.send(durable("g:x", 7));
     peer.send({ op: "ack", ref: leave["ref"], topic: "g:x", epoch: A, offset: 7 });
+    const join = await peer.frame();
+    expect(join).toMatchObject({ op: "join", since: { epoch: A, offset: 5 } });
     peer.send({ op: "ack", ref: join["ref"], topic: "g:x", ...head(7) });
     for (const offset of [6, 7]) peer.send(durable("g:x", offset));
     await settled(peer);
     expect([got, mine]).toEqual([[6, 7], []]);
+  });
+
+  it("may be given and taken by the application's back end", async () => {
+    const { client, peer, reconnect } = await scene();
+    const got = offsetsOf(client);
+    const group = await joined(client, peer);
+    peer.send({ op: "recovered", topic: "g:z", ...head(4) });
+    for (const offset of [4, 5]) peer.send(durable("g:z", offset));
+    for (const topic of ["g:x", "g:gone"]) peer.send({ op: "removed", topic });
+    await settled(peer);
+    expect([got, group.position, client.codes]).toEqual([[5], undefined, ["removed"]]);
+    expect((await reconnect()).hello["resume"]).toEqual({ "u:alice": { epoch: A, offset: 3 }, "g:z": { epoch: A, offset: 5 } });
   });
 
   it("fail to be joined when the client closes", async () => {

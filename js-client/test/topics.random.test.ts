@@ -186,6 +186,8 @@ class World {
     const { place } = given;
     if (!given.wanted) throw new Error(`${topic} gap after it was left`);
     if (reason === "trimmed" && place && (place.epoch !== epoch || before <= place.offset + 1)) throw new Error(`${topic}: no gap ${after} ${before}`);
+    const { epoch: present, first } = this.log(topic);
+    if (reason === "trimmed" && epoch === epochOf(present) && before > first) throw new Error(`${topic}: ${after} to ${before} were not trimmed`);
     if (reason === "log_lost" && place && epoch <= place.epoch) throw new Error(`${topic}: a loss told twice, or too late`);
     given.place = { epoch, offset: before - 1 };
     this.gaps += 1;

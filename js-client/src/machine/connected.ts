@@ -7,7 +7,7 @@ import { closed, dial } from "./dial.js";
 import { answered, errorOf, flush, orphan } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
-import { admit, skip, stand } from "./topics.js";
+import { admit, refuse, skip, stand } from "./topics.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
@@ -37,7 +37,10 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
     const { op: _, ...change } = frame;
     act(t, "emit", "presence", change as unknown as PresenceChange);
   }
-  if (frame.op === "recovered") stand(t, link.socket, frame["topic"] as string, frame);
+  const topic = frame["topic"] as string;
+  if (frame.op === "recovered") stand(t, link.socket, topic, frame);
+  // By the application's back end.
+  if (frame.op === "removed") refuse(t, topic, "removed");
   if (frame.op !== "error" || "ref" in frame) {
     inSession(t, link.socket, frame);
     return part(t);

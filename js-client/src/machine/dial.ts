@@ -71,6 +71,8 @@ function arrived(t: Turn, { socket, grant }: Dial, { topics, ...welcome }: Welco
   const link = { ...welcome, socket, since: old?.since ?? t.now, heardAt: t.now };
   t.link = link;
   t.phase = "connected";
+  t.old = old?.socket ?? 0;
+  t.detached = false;
   t.dial = t.move = t.cause = undefined;
   t.suspect = false;
   t.spreadMs = welcome.spreadMs;
@@ -81,8 +83,6 @@ function arrived(t: Turn, { socket, grant }: Dial, { topics, ...welcome }: Welco
   ask(t);
   flush(t);
   if (!old) return;
-  t.old = old.socket;
-  t.detached = false;
   part(t);
   act(t, "emit", "moved", { from: old.node, to: link.node, reason: grant.reason ?? "" });
 }

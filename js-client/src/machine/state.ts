@@ -49,6 +49,8 @@ export interface Topic {
    */
   readonly from?: number;
   readonly presence?: boolean;
+  /** It is joined again: first the `leave` of before must be answered, or `since` would be ignored. */
+  readonly leaving?: boolean;
   /** The socket that was told what is wanted; 0: none. */
   readonly asked: number;
   /** The `ref` it was told with, until the answer. */

@@ -29,10 +29,10 @@ function forget(t: Turn, name: string): void {
 
 /** The application wants a group. One that is followed already goes on from where it is. */
 export function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
-  const before = t.topics[name];
-  const known = before && before.want !== "leave" ? before : { ...since, asked: 0, from: Infinity };
-  const told = known.want && (known.presence || !presence);
-  put(t, name, { ...known, want: "join", ...(!told && { asked: 0, presence }) });
+  const before = t.topics[name] ?? { ...since, asked: 0, from: Infinity };
+  const { want } = before;
+  if (want === "leave") put(t, name, { ...before, ...since, want: "join", presence, from: Infinity, leaving: true });
+  else if (!want || (presence && !before.presence)) put(t, name, { ...before, want: "join", presence, asked: 0 });
   ask(t);
 }
 
@@ -46,11 +46,12 @@ export function unfollow(t: Turn, name: string): void {
 export function ask(t: Turn): void {
   const socket = t.dial ? 0 : (t.link?.socket ?? 0);
   for (const [name, topic] of Object.entries(t.topics)) {
-    const { want, asked, presence } = topic;
+    const { want, asked, presence, leaving } = topic;
     if (!socket || !want || asked === socket) continue;
     const ref = `t${++t.count}`;
     put(t, name, { ...topic, asked: socket, ref });
-    act(t, "write", socket, JSON.stringify({ op: want, ref, group: name.slice(2), since: placeOf(topic), presence: presence || undefined }));
+    const what = leaving ? { op: "leave" } : { op: want, since: placeOf(topic), presence: presence || undefined };
+    act(t, "write", socket, JSON.stringify({ ...what, ref, group: name.slice(2) }));
   }
 }
 
@@ -72,21 +73,22 @@ function placeOf({ epoch, offset }: Topic): Since | undefined {
   return offset === undefined ? undefined : ({ epoch, offset } as Since);
 }
 
-/** What `welcome`, the answer to a `join`, or `recovered` says of a topic. */
+/** What `welcome`, the answer to a `join`, or `recovered` says of a topic, which may be one that the back end has the session join. */
 export function stand(t: Turn, socket: number, name: string, { epoch, offset, recovered, error }: Record<string, unknown>): void {
   if (error) return refuse(t, name, asText(error));
   const topic = t.topics[name] ?? NONE;
   const { want, presence, asked } = topic;
   if (want === "leave") return;
   /** Nothing was asked for: it goes on from the head. All was, and there is nothing: likewise. */
-  const begins = epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
+  const begins = !!epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
   put(t, name, {
     ...topic,
-    ...(begins ? ({ epoch, offset } as Since) : {}),
+    ...(begins && { epoch: asText(epoch), offset: offset as number, behind: others(t, socket) }),
     // `hello` does not ask for presence.
     asked: presence ? asked : socket,
     ref: undefined,
     from: Math.min(topic.from ?? 0, socket),
+    leaving: false,
     pending: recovered === "pending" ? socket : 0,
   });
   if (want === "join") act(t, "settle", name, {});
@@ -97,14 +99,19 @@ export function replied(t: Turn, frame: Frame): void {
   const { op, ref, code, temporary } = frame;
   const [name, topic] = Object.entries(t.topics).find(([, topic]) => ref && topic.ref === ref) ?? [];
   if (!name || !topic) return;
+  const done = op === "ack" || !temporary;
+  if (done && topic.leaving) {
+    put(t, name, { ...topic, asked: 0, leaving: false });
+    return ask(t);
+  }
   if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
-  if (op === "ack" || !temporary) return refuse(t, name, asText(code));
+  if (done) return refuse(t, name, asText(code));
   put(t, name, { ...topic, asked: 0 });
   act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
 }
 
 /** A topic is not followed, or no longer. */
-function refuse(t: Turn, name: string, code: string): void {
+export function refuse(t: Turn, name: string, code: string): void {
   const topic = t.topics[name];
   forget(t, name);
   if (topic?.want !== "join") return;
@@ -113,20 +120,30 @@ function refuse(t: Turn, name: string, code: string): void {
   act(t, "emit", "error", error);
 }
 
+/** They may go by another epoch than this one, and tell later of what it tells now. */
+function others(t: Turn, socket: number): number[] {
+  return [t.link?.socket ?? 0, t.old, t.dial?.socket ?? 0].filter((other) => other !== socket);
+}
+
 /** Whether what comes of a topic is of an earlier time: the group was left. */
 function stale(t: Turn, socket: number, name: string): boolean {
   const topic = t.topics[name];
   return topic ? topic.want === "leave" || socket < (topic.from ?? 0) : socket === t.old && name.startsWith("g:");
 }
 
-/** Whether a message is for the user; if it is durable, it then is their position. */
+/**
+ * Whether a message is for the user; if it is durable, it then is their position. One that is not the next one should not come. Where two
+ * sockets were asked for all that the log holds, and it was trimmed in between, it does: the user is told.
+ */
 export function admit(t: Turn, socket: number, frame: Frame): boolean {
   const { topic: name, epoch, offset } = frame as Frame & { topic: string; epoch?: string; offset?: number };
   if (stale(t, socket, name)) return false;
   if (offset === undefined) return true;
   const topic = t.topics[name] ?? NONE;
-  if (topic.epoch && (topic.epoch !== epoch || offset <= (topic.offset as number))) return false;
-  put(t, name, { ...topic, epoch, offset });
+  const { epoch: present, offset: after = 0 } = topic;
+  if (present && (present !== epoch || offset <= after)) return false;
+  if (present && offset > after + 1) act(t, "emit", "gap", { topic: name, epoch: present, after, before: offset, reason: "trimmed" });
+  put(t, name, { ...topic, epoch, offset, ...(!present && { behind: others(t, socket) }) });
   return true;
 }
 
@@ -143,9 +160,8 @@ export function skip(t: Turn, socket: number, { op: _, ...rest }: Frame): void {
     put(t, name, { ...topic, offset: before - 1 });
   } else {
     const known = same && behind.includes(socket);
-    const others = known ? behind : [t.link?.socket ?? 0, t.old, t.dial?.socket ?? 0];
-    put(t, name, { ...topic, ...(!known && { epoch, offset: before - 1 }), behind: others.filter((other) => other !== socket) });
-    if (known) return;
+    if (known) return put(t, name, { ...topic, behind: behind.filter((other) => other !== socket) });
+    put(t, name, { ...topic, epoch, offset: before - 1, behind: others(t, socket) });
   }
   act(t, "emit", "gap", gap);
 }
