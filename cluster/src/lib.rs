@@ -1,4 +1,5 @@
-//! What every process of a Ringdial cluster must agree on: the ring, membership, tickets and the wire protocol.
+//! What every process of a Ringdial cluster must agree on: the ring, membership, the log, tickets and the wire protocol;
+//! and how a process uses others as homes of topics.
 //!
 //! Decisions are pure functions of values; the only socket this crate opens is Redis's.
 
