@@ -94,7 +94,7 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         if !home.has_room(frame.len()) {
             return Err(NotTaken::Backlog);
         }
-        let call = Call { part: Part { waiter, frame }, due_ms, parked: false };
+        let call = Call { part: Part::new(waiter, frame), due_ms, parked: false };
         if home.send(number, call) { Ok(()) } else { Err(NotTaken::LinkFull) }
     }
 
@@ -115,7 +115,7 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         if !home.has_room(frame.len()) {
             return Err(NotTaken::Backlog);
         }
-        home.ask(number, Call { part: Part { waiter, frame }, due_ms, parked: false });
+        home.ask(number, Call { part: Part::new(waiter, frame), due_ms, parked: false });
         Ok(())
     }
 

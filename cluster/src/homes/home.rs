@@ -193,6 +193,7 @@ fn send_parked<W>(sink: &impl LinkSink, calls: &mut BTreeMap<u64, Call<W>>) -> b
             return false;
         }
         call.parked = false;
+        call.part.places = None;
     }
     true
 }

@@ -126,3 +126,6 @@ impl<'a> Outgoing<'a> {
         encode(&ToHome::Publish(Publish { call, to, node, generation, counter, from, key, ephemeral, data }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ pub struct Part<W> {
     pub waiter: W,
     /// A `Publish` or an `Ask`.
     pub frame: Bytes,
+    /// Where its topics are in the frame that is out, if that has topics which have gone elsewhere since.
+    pub(super) places: Option<Vec<u32>>,
 }
 
 /// What became of a part that is no longer out.
@@ -33,6 +35,10 @@ pub enum Event<W> {
 // === impl Part ===
 
 impl<W> Part<W> {
+    pub(super) fn new(waiter: W, frame: Bytes) -> Self {
+        Self { waiter, frame, places: None }
+    }
+
     /// The message, if it is one.
     pub fn publish(&self) -> Option<Publish<'_>> {
         match decode(&self.frame)? {
@@ -77,6 +83,10 @@ impl<W> Part<W> {
             let passed = Outcome::Passed { online };
             (topic, position.map_or(passed, |position| Outcome::Stored { online, position }))
         };
-        (0..).zip(self.topics()).map(outcome).collect()
+        let topics = self.topics();
+        match &self.places {
+            Some(places) => places.iter().copied().zip(topics).map(outcome).collect(),
+            None => (0..).zip(topics).map(outcome).collect(),
+        }
     }
 }

@@ -45,19 +45,26 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
             }
             return;
         };
-        let stays = |topic: &&str| view.home(topic) == Some(node);
-        let (staying, leaving): (Vec<&str>, Vec<&str>) = topics.iter().copied().partition(stays);
+        let stays = |topic: &str| view.home(topic) == Some(node);
+        let (staying, leaving): (Vec<&str>, Vec<&str>) =
+            topics.iter().copied().partition(|topic| stays(topic));
         if leaving.is_empty() {
             self.entry(node).keep(Kind::Message, number, call);
             return;
         }
         let (message, due_ms) = (Outgoing::of(&publish), call.due_ms);
         if !staying.is_empty() {
+            if !call.parked {
+                // The home may have taken it as it is out, and then answers that.
+                let before = part.places.clone().unwrap_or_else(|| (0..).take(topics.len()).collect());
+                let places = before.into_iter().zip(topics).filter(|(_, topic)| stays(topic));
+                call.part.places = Some(places.map(|(place, _)| place).collect());
+            }
             call.part.frame = message.frame(number, Audience::Topics(staying));
             self.entry(node).keep(Kind::Message, number, call);
         }
         let split = view.split(leaving);
-        let part = |topics| Part { waiter: part.waiter, frame: message.frame(0, Audience::Topics(topics)) };
+        let part = |topics| Part::new(part.waiter, message.frame(0, Audience::Topics(topics)));
         if !split.here.is_empty() {
             events.push(Event::Here(part(split.here)));
         }
@@ -83,7 +90,7 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         }
         for (home, question) in parts {
             let frame = encode(&ToHome::Ask { call: 0, question: question.clone() });
-            let part = Part { waiter: part.waiter, frame };
+            let part = Part::new(part.waiter, frame);
             match home {
                 None => events.push(Event::Failed(part, ErrorCode::Unavailable)),
                 Some(home) if home == view.me => events.push(Event::Here(part)),
