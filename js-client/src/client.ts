@@ -2,9 +2,10 @@
 import { dedupe } from "./dedupe.js";
 import { emitterOf } from "./emitter.js";
 import { RingdialError } from "./errors.js";
-import { groupsOf, type Waiter } from "./groups.js";
+import { groupsOf } from "./groups.js";
 import { initial, statusOf } from "./machine/state.js";
 import { configOf } from "./options.js";
+import { requestsOf, type Waiter, type Waiters, waiting } from "./requests.js";
 import { lookupOf } from "./shell/lookup.js";
 import { run } from "./shell/runner.js";
 import type { Client, ClientOptions, Events, Message, Signal, WebSocketConstructor } from "./types.js";
@@ -26,11 +27,7 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   const { random = Math.random, now = Date.now } = options;
   const emitter = emitterOf<Events<Data>>();
   const isNew = dedupe();
-  /** Who waits for which request, by its `ref`; or for a group, by its topic. */
-  const waiters = new Map<string, Waiter<any>>();
-  /** Tells the keys of this client's sends from others of the same user. */
-  const name = random().toString(36).slice(2);
-  let count = 0;
+  const waiters: Waiters = new Map();
   /** Nothing is delivered after `close()`, not even what is on its way through the queue. */
   let open = false;
   const webSocket = (): WebSocketConstructor | undefined =>
@@ -54,22 +51,8 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   });
   const { dispatch } = runner;
 
-  const request = (fields: object, signal?: Signal, ephemeral = false, silent = false): Promise<any> => {
-    const ref = `${++count}`;
-    const begin = (waiter: Waiter<any>): void => {
-      const text = JSON.stringify({ ...fields, ref: silent ? undefined : ref });
-      waiters.set(ref, waiter);
-      dispatch("send", ref, text, ephemeral || silent, silent);
-    };
-    return waiting(signal, begin, () => {
-      if (waiters.delete(ref)) dispatch("cancel", ref);
-    });
-  };
-  const send: Client["send"] = (to, data, { ack = true, key, ephemeral, signal } = {}) => {
-    const passed = ephemeral || "all" in to || "match" in to;
-    const named = key ?? (passed || !ack ? key : `${name}-${count}`);
-    return request({ op: "send", to, data: data ?? null, key: named, ephemeral: passed || undefined }, signal, passed, !ack);
-  };
+  // The name tells the keys of this client's sends from others of the same user.
+  const { request, send } = requestsOf(dispatch, waiters, random().toString(36).slice(2));
   const groups = groupsOf({ runner, waiters, request, send });
 
   return {
@@ -105,18 +88,4 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
       await runner.closed();
     },
   };
-}
-
-/** A promise that a signal can end early. `after` is called at its end, whichever it is. */
-function waiting<T>(signal: Signal | undefined, begin: (waiter: Waiter<T>) => void, after: () => unknown): Promise<T> {
-  let abort = (): void => {};
-  return new Promise<T>((resolve, reject) => {
-    abort = () => reject(new RingdialError("aborted", "", false, { cause: signal?.reason }));
-    if (signal?.aborted) return abort();
-    signal?.addEventListener("abort", abort);
-    begin({ resolve, reject });
-  }).finally(() => {
-    signal?.removeEventListener("abort", abort);
-    after();
-  });
 }

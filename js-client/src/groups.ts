@@ -2,14 +2,9 @@
 import { type Emitter, emitterOf } from "./emitter.js";
 import { RingdialError } from "./errors.js";
 import type { Topic } from "./machine/state.js";
+import type { Requests, Waiters } from "./requests.js";
 import type { Runner } from "./shell/runner.js";
 import type { Client, Group, GroupEvents, GroupOptions, Position } from "./types.js";
-
-/** Who waits for an answer. */
-export interface Waiter<T> {
-  resolve(value: T): void;
-  reject(error: unknown): void;
-}
 
 /** A group as long as somebody uses it. */
 interface Room {
@@ -24,11 +19,9 @@ export interface Groups extends Pick<Client, "group"> {
 }
 
 /** What handles are made of. */
-interface Means extends Pick<Client, "send"> {
+interface Means extends Requests {
   readonly runner: Runner;
-  /** By the topic: whoever waits for it to be joined. */
-  readonly waiters: Map<string, Waiter<any>>;
-  request(fields: object): Promise<any>;
+  readonly waiters: Waiters;
 }
 
 export function groupsOf({ runner, waiters, request, send }: Means): Groups {
