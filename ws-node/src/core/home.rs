@@ -85,9 +85,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             }
             return self.advance_all(name, now);
         }
-        let known = self.topics.get(name).and_then(|topic| topic.feed.position);
+        let (known, standing) = match self.topics.get(name) {
+            Some(topic) => (topic.feed.position, topic.standing),
+            None => (None, false),
+        };
         let position = self.stream(name).stands_for(known, false);
         match position {
+            // Whoever came before was told.
+            Some(head) if standing && known == Some(head) => {}
             Some(head) => self.take_head(name, head, now),
             None => self.pump_stream(name, now),
         }

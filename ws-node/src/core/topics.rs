@@ -154,9 +154,9 @@ impl Topic {
         true
     }
 
-    /// The follower that is this session.
+    /// The follower that is this session. Searched from the end, where those are who have just come.
     pub(super) fn follower(&mut self, index: usize) -> Option<&mut Follower> {
-        self.local.iter_mut().find(|follower| follower.index == index)
+        self.local.iter_mut().rev().find(|follower| follower.index == index)
     }
 
     /// Nobody is interested, and nothing of it is under way.
