@@ -15,6 +15,9 @@ pub(crate) struct Reading {
     counts: Counts,
     sessions: usize,
     topics: usize,
+    followed: usize,
+    lingering: usize,
+    store_bytes: usize,
     version: u64,
 }
 
@@ -32,6 +35,19 @@ impl Source for NodeFigures {
     const FIGURES: &'static [Figure<Reading>] = &[
         Figure::counter("ringdial_node_sends", "Messages taken from sessions", |read| read.counts.sent),
         Figure::counter("ringdial_node_homed", "Messages passed on as their home", |read| read.counts.homed),
+        Figure::counter("ringdial_node_stored", "Messages that the log took from this home", |read| {
+            read.counts.stored
+        }),
+        Figure::counter(
+            "ringdial_node_log_failures",
+            "Times that a topic at home here was not served by the log",
+            |read| read.counts.log_failures,
+        ),
+        Figure::counter(
+            "ringdial_node_replayed",
+            "Entries of the log sent to sessions that missed them",
+            |read| read.counts.replayed,
+        ),
         Figure::counter("ringdial_node_deliveries", "Frames put into sessions' queues", |read| {
             read.counts.delivered
         }),
@@ -54,6 +70,17 @@ impl Source for NodeFigures {
         Figure::gauge("ringdial_node_topics", "Topics followed here or from here", |read| {
             u64::try_from(read.topics).ok()
         }),
+        Figure::gauge("ringdial_node_followed", "Topics of each session here, added up", |read| {
+            u64::try_from(read.followed).ok()
+        }),
+        Figure::gauge("ringdial_node_lingering", "Topics at home here that were written to lately", |read| {
+            u64::try_from(read.lingering).ok()
+        }),
+        Figure::gauge(
+            "ringdial_node_store_bytes",
+            "Bytes of messages that the log does not have yet",
+            |read| u64::try_from(read.store_bytes).ok(),
+        ),
         Figure::gauge("ringdial_node_ring_version", "The ring version gone by", |read| Some(read.version)),
     ];
 
@@ -64,6 +91,9 @@ impl Source for NodeFigures {
             counts: core.counts(),
             sessions: core.session_count(),
             topics: core.topic_count(),
+            followed: core.followed_count(),
+            lingering: core.lingering_count(),
+            store_bytes: core.store_bytes(),
             version: core.ring().version().as_u64(),
         })
     }

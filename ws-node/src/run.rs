@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{NodeConfig, SessionLimits};
 use crate::core::{Core, CoreConfig};
 use crate::follow::follow;
-use crate::log::{self, QueueBounds};
+use crate::log::{self, LogCounts, QueueBounds};
 use crate::metrics::NodeFigures;
 use crate::net::ClientService;
 use crate::node::{ConnectionSettings, Node};
@@ -80,6 +80,7 @@ struct State {
     clients: Counts,
     peers: Counts,
     links: LinkCounts,
+    log: LogCounts,
     /// It is to go away: it still leaves the ring and closes its sessions.
     leaving: CancellationToken,
     /// Everything ends.
@@ -119,10 +120,11 @@ impl WsNode {
     /// Adds the node's figures to the metrics page, labelled with its id.
     pub fn register(&self, page: &mut Page) {
         let (id, service) = (&*self.config.id, &*self.config.service);
-        let State { clients, peers, links, .. } = &*self.state;
+        let State { clients, peers, links, log, .. } = &*self.state;
         page.add(labels([("node", id), ("listener", "clients")]), clients.clone());
         page.add(labels([("node", id), ("listener", "peers")]), peers.clone());
         page.add(labels([("node", id)]), links.clone());
+        log.register(page, &labels([("node", id)]));
         let state = Arc::clone(&self.state);
         page.add(labels([("node", id)]), NodeFigures::new(move || Some(Arc::clone(&state.joined.get()?.0))));
         let state = Arc::clone(&self.state);
@@ -171,7 +173,7 @@ impl WsNode {
         let tickets = Tickets::new(secrets.ticket_keys());
         let me = PeerName { id: config.id.clone(), generation: keeper.generation().borrow().unwrap_or(0) };
         let ring = first_ring(&keeper, &config)?;
-        let (queue, worker) = log::queue(QueueBounds::default());
+        let (queue, worker) = log::queue(QueueBounds::default(), state.log.clone());
         let core =
             Core::new(core_config(&config, tickets.clone()), me.clone(), ring, Box::new(queue), random_id);
         let settings = connection_settings(&config.limits);

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -43,6 +44,7 @@ enum Show<R> {
     Counter(fn(&R) -> u64),
     Gauge(fn(&R) -> Option<u64>),
     Info(fn(&R) -> Option<Labels>),
+    Histogram(fn(&R) -> Histogram),
 }
 
 /// What `/metrics` shows, put together before it is served.
@@ -74,6 +76,11 @@ impl<R> Figure<R> {
     /// What is said in labels. Its name is without `_info`, which the page adds.
     pub const fn info(name: &'static str, help: &'static str, value: fn(&R) -> Option<Labels>) -> Self {
         Self { name, help, show: Show::Info(value) }
+    }
+
+    /// A histogram, of which the reading holds a clone.
+    pub const fn histogram(name: &'static str, help: &'static str, value: fn(&R) -> Histogram) -> Self {
+        Self { name, help, show: Show::Histogram(value) }
     }
 }
 

@@ -66,6 +66,7 @@ impl<R> Figure<R> {
             Show::Counter(_) => MetricType::Counter,
             Show::Gauge(_) => MetricType::Gauge,
             Show::Info(_) => MetricType::Info,
+            Show::Histogram(_) => MetricType::Histogram,
         }
     }
 
@@ -80,6 +81,7 @@ impl<R> Figure<R> {
                 Some(value) => family.encode_info(&[labels.clone(), value].concat()),
                 None => Ok(()),
             },
+            Show::Histogram(value) => value(reading).encode(family.encode_family(labels)?),
         }
     }
 }

@@ -21,6 +21,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let place = self.place(slot);
         let topic = self.topics.entry(name, || Topic::new(slot, place));
         topic.local.push(Follower::new(key.index(), arrival));
+        self.followed += 1;
         self.topics.name(name)
     }
 
@@ -38,6 +39,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(at) = topic.local.iter().position(|follower| follower.index == key.index()) else { return };
         topic.local.swap_remove(at);
+        self.followed = self.followed.saturating_sub(1);
         let place = topic.place.clone();
         self.topics.release(name);
         self.tell_home_of(&place, name);

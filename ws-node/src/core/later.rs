@@ -75,6 +75,10 @@ impl Later {
         }
     }
 
+    pub(super) fn lingering_count(&self) -> usize {
+        self.lingering.len()
+    }
+
     pub(super) fn take(&mut self) -> Vec<Arc<str>> {
         std::mem::take(&mut self.next)
     }

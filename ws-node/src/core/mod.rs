@@ -153,6 +153,8 @@ pub struct Core<S, L> {
     looks: Looks,
     /// What the messages that wait for the log take, in bytes.
     store_bytes: usize,
+    /// Sessions that follow topics, each once for each topic.
+    followed: usize,
     ending: bool,
     counts: Counts,
     fresh_id: fn() -> String,
@@ -196,6 +198,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             later: Later::default(),
             looks: Looks::default(),
             store_bytes: 0,
+            followed: 0,
             ending: false,
             counts: Counts::default(),
             fresh_id,
@@ -230,6 +233,21 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// How many topics somebody here follows or asked for.
     pub fn topic_count(&self) -> usize {
         self.topics.len()
+    }
+
+    /// How many places in topics its sessions have: their inboxes, and the groups that they are in.
+    pub fn followed_count(&self) -> usize {
+        self.followed
+    }
+
+    /// How many topics at home here are remembered because they were written to lately.
+    pub fn lingering_count(&self) -> usize {
+        self.later.lingering_count()
+    }
+
+    /// Bytes of messages that wait until the log has them, with what they take beside.
+    pub fn store_bytes(&self) -> usize {
+        self.store_bytes
     }
 
     /// Goes by a newer ring: interest first, then what is under way, then the clients (design: first make it right,

@@ -6,12 +6,14 @@
 //! topic again.
 
 mod call;
+mod counts;
 mod pace;
 mod queue;
 mod worker;
 
 use crate::core::log_port::LogAnswer;
 
+pub use self::counts::LogCounts;
 pub use self::queue::{LogQueue, QueueBounds};
 pub use self::worker::LogWorker;
 
@@ -25,8 +27,8 @@ pub trait LogEvents: Send + Sync + 'static {
 }
 
 /// A queue for a core, and the worker that empties it once it is run.
-pub fn queue(bounds: QueueBounds) -> (LogQueue, LogWorker) {
-    let queue = LogQueue::new(bounds);
+pub fn queue(bounds: QueueBounds, counts: LogCounts) -> (LogQueue, LogWorker) {
+    let queue = LogQueue::new(bounds, counts);
     let worker = LogWorker::new(queue.clone());
     (queue, worker)
 }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::call::{Appending, Call, Looking, Opening, Reading};
+use super::counts::{Kind, LogCounts};
 use crate::core::log_port::{LogRequest, LogSink};
 
 /// What may wait for the log, at most.
@@ -28,6 +29,7 @@ pub struct LogQueue(Arc<Shared>);
 
 struct Shared {
     bounds: QueueBounds,
+    counts: LogCounts,
     waiting: Mutex<Waiting>,
     ready: Notify,
 }
@@ -55,8 +57,12 @@ impl Default for QueueBounds {
 // === impl LogQueue ===
 
 impl LogQueue {
-    pub(super) fn new(bounds: QueueBounds) -> Self {
-        Self(Arc::new(Shared { bounds, waiting: Mutex::default(), ready: Notify::new() }))
+    pub(super) fn new(bounds: QueueBounds, counts: LogCounts) -> Self {
+        Self(Arc::new(Shared { bounds, counts, waiting: Mutex::default(), ready: Notify::new() }))
+    }
+
+    pub(super) fn counts(&self) -> &LogCounts {
+        &self.0.counts
     }
 
     /// Returns when a kind has something waiting that had nothing.
@@ -73,7 +79,9 @@ impl LogQueue {
     pub(super) fn take_opens(&self) -> Option<Call> {
         let opens = &mut self.0.waiting.lock().opens;
         let count = opens.len().min(TOPICS_PER_CALL_MAX);
-        (count > 0).then(|| Call::Open(opens.drain(..count).collect()))
+        let taken = (count > 0).then(|| Call::Open(opens.drain(..count).collect()));
+        self.0.counts.of(Kind::Open).wait(opens.len(), 0);
+        taken
     }
 
     /// The first appends up to `cost_max` together, one at least, and what they cost.
@@ -89,21 +97,34 @@ impl LogQueue {
         }
         let taken: Vec<_> = waiting.appends.drain(..count).collect();
         waiting.bytes -= taken.iter().map(Appending::bytes).sum::<usize>();
+        self.0.counts.of(Kind::Append).wait(waiting.appends.len(), waiting.bytes);
         (count > 0).then_some((Call::Append(taken), cost))
     }
 
     pub(super) fn take_read(&self) -> Option<Call> {
-        self.0.waiting.lock().reads.pop_front().map(Call::Read)
+        let reads = &mut self.0.waiting.lock().reads;
+        let taken = reads.pop_front().map(Call::Read);
+        self.0.counts.of(Kind::Read).wait(reads.len(), 0);
+        taken
     }
 
     pub(super) fn take_look(&self) -> Option<Call> {
-        self.0.waiting.lock().looks.pop_front().map(Call::Look)
+        let looks = &mut self.0.waiting.lock().looks;
+        let taken = looks.pop_front().map(Call::Look);
+        self.0.counts.of(Kind::Look).wait(looks.len(), 0);
+        taken
     }
 }
 
 impl LogSink for LogQueue {
     fn submit(&self, request: LogRequest) -> Result<(), LogRequest> {
-        let was_empty = self.0.waiting.lock().take(request, &self.0.bounds)?;
+        let kind = kind(&request);
+        let mut waiting = self.0.waiting.lock();
+        let taken = waiting.take(request, &self.0.bounds);
+        let (requests, bytes) = waiting.size(kind);
+        self.0.counts.of(kind).wait(requests, bytes);
+        drop(waiting);
+        let was_empty = taken.inspect_err(|_| self.0.counts.of(kind).given_back())?;
         // What has something waiting is looked at when a call of its kind has ended.
         if was_empty {
             self.0.ready.notify_one();
@@ -115,16 +136,19 @@ impl LogSink for LogQueue {
 // === impl Waiting ===
 
 impl Waiting {
+    fn size(&self, kind: Kind) -> (usize, usize) {
+        match kind {
+            Kind::Open => (self.opens.len(), 0),
+            Kind::Append => (self.appends.len(), self.bytes),
+            Kind::Read => (self.reads.len(), 0),
+            Kind::Look => (self.looks.len(), 0),
+        }
+    }
+
     /// Whether nothing of this kind waited before; or the request, if there is no room for it.
     fn take(&mut self, request: LogRequest, bounds: &QueueBounds) -> Result<bool, LogRequest> {
-        let waiting = match &request {
-            LogRequest::Open { .. } => self.opens.len(),
-            LogRequest::Append { .. } if self.bytes >= bounds.bytes => bounds.requests,
-            LogRequest::Append { .. } => self.appends.len(),
-            LogRequest::Read { .. } => self.reads.len(),
-            LogRequest::Look { .. } => self.looks.len(),
-        };
-        if self.closed || waiting >= bounds.requests {
+        let (waiting, bytes) = self.size(kind(&request));
+        if self.closed || waiting >= bounds.requests || bytes >= bounds.bytes {
             return Err(request);
         }
         match request {
@@ -143,5 +167,14 @@ impl Waiting {
             LogRequest::Look { look, topics } => self.looks.push_back(Looking { look, topics }),
         }
         Ok(waiting == 0)
+    }
+}
+
+fn kind(request: &LogRequest) -> Kind {
+    match request {
+        LogRequest::Open { .. } => Kind::Open,
+        LogRequest::Append { .. } => Kind::Append,
+        LogRequest::Read { .. } => Kind::Read,
+        LogRequest::Look { .. } => Kind::Look,
     }
 }

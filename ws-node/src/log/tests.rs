@@ -12,12 +12,13 @@ use cluster::log::{
 };
 use cluster::ring::{Slot, Version};
 use cluster::store::MemoryStore;
+use edge::metrics::{Labels, Page};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::double::{Double, Told};
-use super::{LogQueue, QueueBounds, queue};
+use super::{LogCounts, LogQueue, QueueBounds, queue};
 use crate::core::log_port::{LogAnswer, LogRequest, LogSink, NewEntry};
 
 const FENCE: Fence = Fence { version: Version::from_u64(1), generation: 1 };
@@ -27,6 +28,7 @@ struct World {
     store: MemoryStore,
     log: Arc<Double>,
     queue: LogQueue,
+    counts: LogCounts,
     told: Arc<Told>,
     end: CancellationToken,
     worker: JoinHandle<()>,
@@ -38,10 +40,11 @@ impl World {
     fn new(bounds: QueueBounds) -> Self {
         let store = MemoryStore::new();
         let log = Arc::new(Double::new(store.log("dc", LogConfig::default()).unwrap()));
-        let (queue, worker) = queue(bounds);
+        let counts = LogCounts::default();
+        let (queue, worker) = queue(bounds, counts.clone());
         let (told, end) = (Arc::new(Told::default()), CancellationToken::new());
         let worker = tokio::spawn(worker.run(log.clone(), told.clone(), end.clone()));
-        Self { store, log, queue, told, end, worker }
+        Self { store, log, queue, counts, told, end, worker }
     }
 
     fn submit(&self, request: LogRequest) {
@@ -51,6 +54,18 @@ impl World {
     /// The next answers, in the order in which they were given.
     async fn answers(&self, count: usize) -> Vec<LogAnswer> {
         timeout(Duration::from_secs(60), self.told.take(count)).await.expect("answers")
+    }
+
+    /// The figures of a kind, without those that depend on time.
+    fn figures(&self, kind: &str) -> Vec<(String, String)> {
+        let mut page = Page::new("test");
+        self.counts.register(&mut page, &Labels::new());
+        let text = page.text().unwrap();
+        let label = format!("{{kind=\"{kind}\"}} ");
+        let figures = text.lines().filter_map(|line| line.split_once(&label));
+        let own = figures.filter_map(|(name, value)| Some((name.strip_prefix("ringdial_log_")?, value)));
+        let steady = own.filter(|(name, _)| *name != "call_seconds_sum");
+        steady.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     async fn answer(&self, request: LogRequest) -> LogAnswer {
@@ -213,6 +228,10 @@ fn a_full_queue_gives_back_what_it_cannot_hold() {
         world.submit(append("u:2", &["k"], &large));
         let third = append("u:3", &["k"], &large);
         assert_eq!(world.queue.submit(third.clone()).unwrap_err(), third, "too many bytes");
+        let figure = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let waiting =
+            [figure("given_back_total", "1"), figure("waiting", "2"), figure("waiting_bytes", "12130")];
+        assert_eq!(world.figures("append")[3..], waiting);
         for number in 0..3 {
             world.submit(look(number, &["g:1"]));
         }
@@ -222,6 +241,9 @@ fn a_full_queue_gives_back_what_it_cannot_hold() {
         world.answers(10).await;
         world.submit(third);
         assert_eq!(offsets(&world.answers(1).await[0]), Ok(vec![1]), "there is room again");
+        let sum = ["call_seconds_count 6", "topics_total 7", "unconfirmed_total 0", "given_back_total 1"];
+        let figures = world.figures("append").into_iter().map(|(name, value)| format!("{name} {value}"));
+        assert_eq!(figures.collect::<Vec<_>>(), [&sum[..], &["waiting 0", "waiting_bytes 0"]].concat());
     });
 }
 

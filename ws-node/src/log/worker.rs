@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LogEvents;
 use super::call::Call;
+use super::counts::Kind;
 use super::pace::Pace;
 use super::queue::LogQueue;
 use crate::core::log_port::LogAnswer;
@@ -44,17 +45,9 @@ struct Out {
 /// A call that has ended.
 struct Ended {
     kind: Kind,
+    cost: usize,
     took: Duration,
     answers: Vec<LogAnswer>,
-}
-
-/// What a call was, and what it cost.
-#[derive(Clone, Copy)]
-enum Kind {
-    Opens,
-    Appends(usize),
-    Read,
-    Look,
 }
 
 /// Whether the log confirms what it is asked, for people.
@@ -102,34 +95,36 @@ impl LogWorker {
             && let Some(call) = queue.take_opens()
         {
             out.opens += 1;
-            begin(calls, log, Kind::Opens, call);
+            begin(calls, log, (Kind::Open, 0), call);
         }
         while out.appends < APPENDS_OUT_MAX
             && let Some((call, cost)) = queue.take_appends(pace.limit())
         {
             out.appends += 1;
-            begin(calls, log, Kind::Appends(cost), call);
+            begin(calls, log, (Kind::Append, cost), call);
         }
         while out.reads < READS_OUT_MAX
             && let Some(call) = queue.take_read()
         {
             out.reads += 1;
-            begin(calls, log, Kind::Read, call);
+            begin(calls, log, (Kind::Read, 0), call);
         }
         while out.looks < LOOKS_OUT_MAX
             && let Some(call) = queue.take_look()
         {
             out.looks += 1;
-            begin(calls, log, Kind::Look, call);
+            begin(calls, log, (Kind::Look, 0), call);
         }
     }
 
     fn end_of(&mut self, ended: Ended) -> Vec<LogAnswer> {
-        let Ended { kind, took, answers } = ended;
-        let failure = answers.iter().find_map(failure);
+        let Ended { kind, cost, took, answers } = ended;
+        let failures = || answers.iter().flat_map(failures);
+        let (topics, failure) = (answers.iter().map(topics).sum(), failures().next());
+        self.queue.counts().of(kind).ended(took, topics, failures().count());
         match kind {
-            Kind::Opens => self.out.opens -= 1,
-            Kind::Appends(cost) => {
+            Kind::Open => self.out.opens -= 1,
+            Kind::Append => {
                 self.out.appends -= 1;
                 self.pace.observe(cost, took, failure.is_none());
             }
@@ -165,11 +160,11 @@ impl Health {
     }
 }
 
-fn begin(calls: &mut JoinSet<Ended>, log: &Arc<dyn Log>, kind: Kind, call: Call) {
+fn begin(calls: &mut JoinSet<Ended>, log: &Arc<dyn Log>, (kind, cost): (Kind, usize), call: Call) {
     let (log, begun) = (Arc::clone(log), Instant::now());
     calls.spawn(async move {
         let answers = call.run(&*log).await;
-        Ended { kind, took: begun.elapsed(), answers }
+        Ended { kind, cost, took: begun.elapsed(), answers }
     });
 }
 
@@ -201,13 +196,22 @@ fn weight(answer: &LogAnswer) -> usize {
     }
 }
 
-/// Why the log did not confirm, if it did not.
-fn failure(answer: &LogAnswer) -> Option<&LogError> {
-    let error = match answer {
-        LogAnswer::Opened { result, .. } => result.as_ref().err(),
-        LogAnswer::Appended { result, .. } => result.as_ref().err(),
-        LogAnswer::Read { result, .. } => result.as_ref().err(),
-        LogAnswer::Looked { results, .. } => results.iter().find_map(|(_, result)| result.as_ref().err()),
+/// How many topics an answer is about.
+fn topics(answer: &LogAnswer) -> usize {
+    match answer {
+        LogAnswer::Looked { results, .. } => results.len(),
+        LogAnswer::Opened { .. } | LogAnswer::Appended { .. } | LogAnswer::Read { .. } => 1,
+    }
+}
+
+/// Why the log did not confirm, for each topic for which it did not.
+fn failures(answer: &LogAnswer) -> impl Iterator<Item = &LogError> {
+    let (one, looked) = match answer {
+        LogAnswer::Opened { result, .. } => (result.as_ref().err(), &[][..]),
+        LogAnswer::Appended { result, .. } => (result.as_ref().err(), &[][..]),
+        LogAnswer::Read { result, .. } => (result.as_ref().err(), &[][..]),
+        LogAnswer::Looked { results, .. } => (None, &results[..]),
     };
-    error.filter(|error| matches!(error, LogError::Unavailable(_)))
+    let all = one.into_iter().chain(looked.iter().filter_map(|(_, result)| result.as_ref().err()));
+    all.filter(|error| matches!(error, LogError::Unavailable(_)))
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SETTINGS;
 use crate::core::{Core, CoreConfig, Rebalance};
-use crate::log::QueueBounds;
+use crate::log::{LogCounts, QueueBounds};
 use crate::node::Node;
 
 fn secrets() -> Secrets {
@@ -56,8 +56,9 @@ pub(super) async fn host() -> Arc<Node> {
         tickets: tickets(),
         // No log is asked here.
         retentions: Retentions::new(vec![RetentionRule::new("*", None).unwrap()]).unwrap(),
+        presence_grace_ms: 10_000,
     };
-    let (log, _) = crate::log::queue(QueueBounds::default());
+    let (log, _) = crate::log::queue(QueueBounds::default(), LogCounts::default());
     let core = Core::new(
         config,
         PeerName { id: "n1".into(), generation: 1 },
