@@ -23,8 +23,9 @@ use super::parcel::Parcel;
 use super::waiter::{Known, Receipt};
 use crate::api::backend::{Backend, OutMessage, PresenceState, Sent, UserState};
 
-/// How long a message waits for room in front of its home. Then it is tried all the same, and refused.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// How long a request's messages wait for room in front of their homes. What finds none by then is refused. Less than a
+/// request may take, by far more than the homes' answers to the last ones may.
+const ROOM_WAIT: Duration = Duration::from_secs(15);
 
 /// The nodes of one service.
 pub(super) struct Nodes {
