@@ -1,7 +1,7 @@
 /** One connection of a member: opened, resumed from where the receiver stands, and welcome. */
 import { Session } from './session.mjs';
 
-/** @typedef {{ session: Session, line?: import('./receiver.mjs').Line, welcome?: any, ours: boolean }} Connection `ours`: we ended it, and hear nothing more */
+/** @typedef {{ session: Session, line?: import('./receiver.mjs').Line, welcome?: any, ours: boolean, leaving?: boolean }} Connection `ours`: we ended it, and hear nothing more; `leaving`: another is to replace it */
 /**
  * @typedef {object} Owner
  * @property {import('./receiver.mjs').Receiver} receiver

@@ -91,6 +91,7 @@ export class Member {
   /** @param {string} group @param {object} [since] @returns {Promise<any>} the ack; undefined if the connection ended before */
   join(group, since) {
     this.groups.add(group);
+    this.#here?.line?.asking.add(`g:${group}`);
     return this.#request({ op: 'join', group, since }, `g:${group}`, since);
   }
 
@@ -116,13 +117,15 @@ export class Member {
     const old = this.#here;
     if (!old || this.#moving || this.#requests.size > 0) return;
     this.#moving = true;
+    old.leaving = true;
     try {
-      if (offer) this.#arrived(await this.#attempt([], old, offer));
+      if (offer) await this.#attempt([], old, offer).then((connection) => this.#arrived(connection));
       else await this.#open(old);
       const { code } = await old.session.closing(MOVE_MS);
       if (code !== 1000 && !old.ours) this.closes.push(code);
     } finally {
-      this.#moving = false;
+      this.#moving = old.leaving = false;
+      if (!this.here && !this.#ended) await this.#open();
     }
   }
 
@@ -191,8 +194,10 @@ export class Member {
   /** @param {Connection} connection @param {number} code */
   #lost(connection, code) {
     if (connection.ours || this.#here !== connection) return;
-    this.closes.push(code);
     this.#disconnected(connection);
+    // The node ends a session that the next one replaces.
+    if (connection.leaving && code === 1000) return;
+    this.closes.push(code);
     if (!this.#ended) this.#open().catch((error) => this.checker.wrong('lost', this.name, error.message));
   }
 

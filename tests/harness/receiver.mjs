@@ -108,6 +108,8 @@ export class Line {
   closedAt_ms;
   /** @type {Map<string, number>} topic -> since when this connection follows it */
   since = new Map();
+  /** @type {Set<string>} topics whose join is not answered yet: what is only passed on may come before the answer */
+  asking = new Set();
 
   /** @param {Receiver} receiver @param {Record<string, Position>} asked */
   constructor(receiver, asked) {
@@ -133,6 +135,7 @@ export class Line {
   begin(topic, { epoch, offset, recovered }, asked) {
     const position = { epoch, offset, state: /** @type {State} */ ('live'), skipped: new Set() };
     this.positions.set(topic, position);
+    this.asking.delete(topic);
     if (!this.since.has(topic)) this.since.set(topic, this.checker.tick());
     if (recovered === 'pending') return void Object.assign(position, { epoch: asked?.epoch, offset: asked?.offset, state: 'pending', asked });
     if (recovered !== true && recovered !== false) this.#wrong('unexpected', `${topic} neither recovered nor not: ${show({ epoch, offset, recovered })}`);
@@ -187,7 +190,8 @@ export class Line {
     if (!sent) return this.#wrong('unexpected', `invented: ${show(frame)}`);
     const fault = this.checker.audienceFault(sent, frame, this.receiver);
     if (fault) return this.#wrong(fault, show(frame));
-    if (frame.topic !== '*' && !this.positions.has(frame.topic)) return this.#wrong('unexpected', `not followed here: ${show(frame)}`);
+    const awaited = sent.ephemeral && this.asking.has(frame.topic);
+    if (frame.topic !== '*' && !awaited && !this.positions.has(frame.topic)) return this.#wrong('unexpected', `not followed here: ${show(frame)}`);
     if (sent.ephemeral) this.#ephemeral(frame, sent);
     else this.#durable(frame, sent);
   }

@@ -1,4 +1,4 @@
-/** Two people talk in two Chromium pages served by the embedded default, each told which node holds them. */
+/** People and groups talk in Chromium pages served by the embedded default, each told which node holds them. */
 import assert from 'node:assert/strict';
 import { browser, person } from '../harness/browser.mjs';
 import { binary } from '../harness/binaries.mjs';
@@ -70,6 +70,38 @@ test('a page that is reloaded is back and reachable', { within_ms: 120_000 }, as
   await other.page.locator('#status[data-state=connected]').waitFor(TIMEOUT);
   await one.say('welcome back');
   await other.reads('welcome back');
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('what was said while a window was closed is there when it is opened', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t);
+  const [, ada, bea] = await strangers(url);
+  const one = await talker(chromium, url, ada, bea);
+  await one.say('nobody is there');
+  await one.page.locator('#messages .mine', { hasText: 'stored as number 1' }).waitFor(TIMEOUT);
+  const other = await talker(chromium, url, bea, ada);
+  await other.reads('nobody is there');
+  await one.say('now you are');
+  await other.reads('now you are');
+  assert.deepEqual(await other.lines(), ['nobody is there', 'now you are'], 'each once, in order');
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('pages meet in a group', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t);
+  const [, ada, bea] = await strangers(url);
+  const one = await talker(chromium, url, ada, 'g:lobby');
+  await one.say('first');
+  await one.page.locator('#messages .mine', { hasText: 'stored as number 1' }).waitFor(TIMEOUT);
+  const other = await talker(chromium, url, bea, 'g:lobby');
+  await other.reads('first');
+  await other.say('second');
+  await one.reads('second');
+  await one.page.locator('#roster', { hasText: `${[ada, bea].sort().join(', ')}` }).waitFor(TIMEOUT);
+  assert.deepEqual(await one.lines(), ['second'], 'what it said itself is not repeated');
+  assert.deepEqual(await other.lines(), ['first']);
   assert.deepEqual([...one.faults, ...other.faults], []);
 });
 

@@ -40,7 +40,7 @@ test(`it answers a lookup within ${START_MS} ms of its start`, (t) => {
 
 test('it says loudly that ids are taken without tokens', () => assert.match(ringdial.stderr, /INSECURE/));
 
-test('the three commands that it prints work when they are pasted', async (t) => {
+test('the commands that it prints work when they are pasted', async (t) => {
   const lookup = paste(printed(/^curl .*\/lookup/));
   await within('the lookup', lookup.exited);
   assert.deepEqual(Object.keys(JSON.parse(lookup.stdout)).slice(0, 2), ['id', 'service']);
@@ -51,6 +51,9 @@ test('the three commands that it prints work when they are pasted', async (t) =>
   const bob = paste(printed(/^curl .*node - bob alice/));
   assert.equal((await within('the message', bob.exited)).code, 0, bob.stderr);
   await until('alice reads it', () => alice.stdout.includes('bob: Hello, Alice'), { describe: () => alice.stdout });
+  const lobby = paste(printed(/^curl .*node - alice g:lobby$/));
+  t.after(() => lobby.killNow());
+  await until('alice is in the group', () => lobby.stdout.includes('in g:lobby: alice'), { describe: () => lobby.stdout + lobby.stderr });
 });
 
 test('the addresses it prints are those it listens on', async () => {

@@ -6,7 +6,7 @@ import { TopicChecker } from '../harness/topic-checker.mjs';
 import { Traffic } from '../harness/traffic.mjs';
 import { delay } from '../harness/until.mjs';
 
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--retention', '*=5000,5m'] };
+const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--retention', '*=5000,5m'], lookup: ['--ticket-claims', 'class,role'] };
 const PLAN = {
   users: 90, doubles: 10, groups: 15, groupsEach: 2, classes: 5, perSecond: 1_000, dropsPerSecond: 2,
   mix: /** @type {const} */ ({ user: 12, users: 1, group: 5, match: 1, 'ephemeral user': 1 }),

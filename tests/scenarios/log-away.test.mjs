@@ -23,7 +23,7 @@ for (const [how, stop, resume] of OUTAGES) {
   test(`Redis ${how}: the log is unavailable for a while, and nothing else`, { within_ms: 90_000 }, async (t) => {
     const redis = await Redis.start({ keeps: true });
     t.after(() => redis.stop());
-    const ring = await cluster({ nodes: 3, lookups: 2, redis, lease_ms: 3000 });
+    const ring = await cluster({ nodes: 3, lookups: 2, redis });
     t.after(() => ring.stop());
     const checker = new TopicChecker();
     const members = await Promise.all(names(12).map((user) => new Member(ring, checker, user, { claims: CLAIMS, groups: ['room'] }).begin()));

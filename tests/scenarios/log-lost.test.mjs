@@ -11,12 +11,14 @@ const USERS = names(24);
 const GROUPS = names(8, 'room-');
 const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] };
 const TOLD_MS = 10_000;
+/** Once by the first who opens the topic in the empty log, and once more if the ring is put back after that, under a new log generation. */
+const TIMES_EMPTY = 2;
 
 /** @typedef {{ ring: import('../harness/cluster.mjs').Cluster, checker: TopicChecker, members: Member[], sender: Member }} World */
 
 /** Everybody in three groups, away or at home. @param {import('node:test').TestContext} t @returns {Promise<World>} */
 async function world(t) {
-  const ring = await cluster({ nodes: 3, lookups: 2, flags: FLAGS, lease_ms: 3000 });
+  const ring = await cluster({ nodes: 3, lookups: 2, flags: FLAGS });
   t.after(() => ring.stop());
   const checker = new TopicChecker();
   const members = await Promise.all(USERS.map((user, i) =>
@@ -40,17 +42,18 @@ async function told({ checker, members }, topics) {
   });
 }
 
-/** What is sent now arrives, and nothing that happened was wrong. @param {World} world */
-async function goesOn({ checker, members, sender }) {
+/** What is sent now arrives, and nothing that happened was wrong. @param {World} world @param {number} times that one may be told of a topic */
+async function goesOn({ checker, members, sender }, times) {
   for (let i = 0; i < 3; i++) await sendTo(sender, TOPICS);
   await until('what was sent arrives', () => checker.missing().length === 0, { within_ms: 15_000, every_ms: 50, describe: () => checker.missing().slice(0, 5) });
   checker.assertClean();
   assert.deepEqual(members.flatMap((member) => member.closes), [], 'nobody was disconnected');
   for (const { member, topic } of following(members, TOPICS)) {
     const gaps = checker.gaps.filter((gap) => gap.receiver === member.name && gap.topic === topic);
-    assert.ok(gaps.length <= 1, `${member.name} was told twice of ${topic}: ${JSON.stringify(gaps)}`);
+    assert.ok(gaps.length <= times, `${member.name} was told too often of ${topic}: ${JSON.stringify(gaps)}`);
     const span = member.receiver.span(topic);
-    for (const gap of gaps) assert.ok(gap.epoch === span?.epoch && gap.before === 1, `the new epoch begins anew: ${JSON.stringify(gap)}`);
+    assert.ok(gaps.length === 0 || gaps.at(-1).epoch === span?.epoch, JSON.stringify(gaps));
+    for (const gap of gaps) assert.ok(gap.before === 1, `the new epoch begins anew: ${JSON.stringify(gap)}`);
   }
 }
 
@@ -66,7 +69,7 @@ test('Redis is killed and comes back empty', { within_ms: 90_000 }, async (t) =>
   t.diagnostic(`everybody was told within ${Date.now() - began} ms`);
   await dropped;
   await told(all, TOPICS);
-  await goesOn(all);
+  await goesOn(all, TIMES_EMPTY);
 });
 
 test('the log is deleted in a Redis that stays: the next message tells', { within_ms: 90_000 }, async (t) => {
@@ -75,7 +78,7 @@ test('the log is deleted in a Redis that stays: the next message tells', { withi
   await all.ring.redis?.command('FLUSHALL');
   await sendTo(all.sender, TOPICS);
   await told(all, TOPICS);
-  await goesOn(all);
+  await goesOn(all, TIMES_EMPTY);
 });
 
 test('Redis is killed and comes back as an older copy of itself', { within_ms: 90_000 }, async (t) => {
@@ -91,7 +94,7 @@ test('Redis is killed and comes back as an older copy of itself', { within_ms: 9
   await told({ ...all, members: all.members.filter((member) => member !== sleeper) }, behind);
   await dropped;
   await told(all, behind);
-  await goesOn(all);
+  await goesOn(all, 1);
 });
 
 test('an older copy, in the middle of traffic: what it lost is told, what came later arrives', { within_ms: 90_000 }, async (t) => {
@@ -118,5 +121,5 @@ test('an older copy, in the middle of traffic: what it lost is told, what came l
   phase = 'done';
   await sending;
   await told(all, [...affected]);
-  await goesOn(all);
+  await goesOn(all, 1);
 });

@@ -36,6 +36,27 @@ test('sixty seconds', async (t) => {
   assert.match(await output(t, here('write')), /passed on to alice/);
   await until('the message', () => alice.stdout.includes('bob: Hello, Alice'));
   assert.equal((await request(`${url}/`)).status, 200, 'the page');
+
+  await alice.end();
+  assert.match(await output(t, here('write')), /alice .*stored as number 2/);
+  const back = shell(t, here('listen'));
+  await until('what she missed', () => back.stdout.split('bob: Hello, Alice').length === 3, { describe: () => back.stdout });
+
+  const [, key] = /Bearer ([\w-]+)/.exec(ringdial.stderr) ?? assert.fail(ringdial.stderr);
+  const asked = (await output(t, here('api').replace('the key that was printed', key))).split('\n').map((line) => line.trim()).filter(Boolean);
+  await until('what the server says', () => back.stdout.includes('shop: Your parcel is on its way'), { describe: () => back.stdout + asked.join('\n') });
+  assert.match(asked.join('\n'), /"online":true/);
+});
+
+test('a group', async (t) => {
+  const ringdial = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0']);
+  t.after(() => ringdial.stop());
+  const { url } = await ringdial.readyLine((line) => ['ringdial', 'lookup-service'].includes(line.role));
+  const [write, listen] = block('group').replaceAll('http://127.0.0.1:7000', String(url)).split('\n');
+  assert.match(await output(t, write), /g:lobby .*stored as number 1/);
+  const alice = shell(t, listen);
+  await until('what was said', () => alice.stdout.includes('carol: Is anybody here?'), { describe: () => alice.stdout });
+  await until('who is in it', () => alice.stdout.includes('in g:lobby: alice'), { describe: () => alice.stdout });
 });
 
 test('a real cluster on Redis', async (t) => {
@@ -48,7 +69,11 @@ test('a real cluster on Redis', async (t) => {
   assert.equal((await request(`${lookup}/lookup?id=alice`)).status, 200);
 });
 
-/** @typedef {{ stdout: string, stderr: string, ended: Promise<number | null> }} Shell */
+/** @typedef {{ stdout: string, stderr: string, ended: Promise<number | null>, end: () => Promise<unknown> }} Shell */
+
+/** The ends of all shells, for when this process ends before its tests do. @type {Set<() => void>} */
+const ends = new Set();
+process.once('exit', () => ends.forEach((end) => end()));
 
 /** Bash in a process group and folder of its own, ended with the test. @param {import('node:test').TestContext} t @param {string} script @returns {Shell} */
 function shell(t, script) {
@@ -62,13 +87,14 @@ function shell(t, script) {
       // Nobody of the group is left.
     }
   };
-  process.once('exit', end);
+  ends.add(end);
   const ended = new Promise((resolve) => child.once('close', resolve));
-  const shell = { stdout: '', stderr: '', ended };
+  const shell = { stdout: '', stderr: '', ended, end: () => (end(), ended) };
   child.stdout.setEncoding('utf8').on('data', (text) => (shell.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (shell.stderr += text));
   t.after(async () => {
     end();
+    ends.delete(end);
     await ended;
     rmSync(directory, { recursive: true, force: true });
   });

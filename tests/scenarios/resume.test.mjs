@@ -7,7 +7,7 @@ import { test } from '../harness/test.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { delay, until } from '../harness/until.mjs';
 
-const FLAGS = { node: ['--sends-per-second', '5000', '--sends-burst', '5000', '--retention', 'g:small-*=20,5m', '--retention', 'g:quiet-*=0'] };
+const FLAGS = { node: ['--sends-per-second', '5000', '--sends-burst', '5000', '--retention', 'g:small-*=20,5m', '--retention', 'g:quiet-*=0', '--retention', '*=5000,5m'] };
 const CLAIMS = { permissions: ['join:*'] };
 const NO_EPOCH = '0123456789abcdef';
 
