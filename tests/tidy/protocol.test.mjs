@@ -22,7 +22,7 @@ const TIMES = {
   "for a home's answer": ['cluster/src/homes/mod.rs', /const CALL_WAIT_MS: u64 = ([\d_]+)/, 1],
   'for the log to store a message': ['ws-node/src/core/home.rs', /const STORE_WAIT_MS: u64 = ([\d_]+)/, 1],
   'for homes and the log before welcome, or the answer to join, goes out regardless': ['ws-node/src/core/arrive.rs', /const ARRIVAL_WAIT_MS: u64 = ([\d_]+)/, 1],
-  'that the last socket lost counts as there': ['ws-node/src/core/presence/mod.rs', /const GRACE_MS: u64 = ([\d_]+)/, 1],
+  'that the last socket lost counts as there': ['ws-node/src/config.rs', /"presence-grace"[^)]*\)\s*\.default\("(\d+)s"\)/, 1000],
   'between two moved to a session, the first time': ['ws-node/src/core/moves.rs', /const PAUSE_MS: u64 = ([\d_]+)/, 1],
   'that avoid holds at a node': ['ws-node/src/core/moves.rs', /const AVOID_MS: u64 = ([\d_]+)/, 1],
   'an offer of a move': ['ws-node/src/run.rs', /const MOVE_DEADLINE_MS: u64 = ([\d_]+)/, 1],

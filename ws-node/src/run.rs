@@ -373,6 +373,7 @@ fn core_config(config: &NodeConfig, tickets: Tickets) -> CoreConfig {
         move_deadline_ms: MOVE_DEADLINE_MS,
         tickets,
         retentions: config.retentions.clone(),
+        presence_grace_ms: u64::try_from(limits.presence_grace.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

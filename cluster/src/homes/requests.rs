@@ -80,6 +80,11 @@ impl<T> Requests<T> {
         self.open.get(&key).map(|request| &request.done.waiter)
     }
 
+    /// The same, to note something with whoever waits.
+    pub fn waiter_mut(&mut self, key: RequestKey) -> Option<&mut T> {
+        self.open.get_mut(&key).map(|request| &mut request.done.waiter)
+    }
+
     /// When whoever waits should have an answer.
     pub fn due_ms(&self, key: RequestKey) -> Option<u64> {
         self.open.get(&key).map(|request| request.due_ms)

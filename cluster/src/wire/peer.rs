@@ -101,6 +101,8 @@ pub struct Members<'a> {
     /// Users who are there no longer, and whether their socket was lost rather than that they left.
     #[serde(borrow)]
     pub left: Vec<(&'a str, bool)>,
+    /// Sessions there want to be told who comes and goes: from the first frame that says so on, until one does not.
+    pub watching: bool,
 }
 
 /// What a home can be asked.

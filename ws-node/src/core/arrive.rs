@@ -9,7 +9,7 @@ use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 
 use super::followers::{Arrival, Beginning, Follower, JoinRequest};
 use super::reads::Reader;
-use super::session::Stage;
+use super::session::{Session, Stage};
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 /// How long a session waits to be told where it stands, milliseconds. Then it is told `pending`.
@@ -25,13 +25,25 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         join: Option<JoinRequest>,
         now: Now,
     ) {
-        let arrival = Arrival { since, join, ..Arrival::default() };
+        self.begin(key, name, Arrival { since, join, ..Arrival::default() }, now);
+    }
+
+    /// A back end has a session come to a topic that it does not follow yet: it is told once it stands there.
+    pub(super) fn bring(&mut self, key: SessionKey, name: &str, now: Now) {
+        // Like one that was told that this is pending.
+        self.begin(key, name, Arrival { told: true, ..Arrival::default() }, now);
+    }
+
+    fn begin(&mut self, key: SessionKey, name: &str, arrival: Arrival, now: Now) {
         let Some(shared) = self.follow(key, name, arrival) else { return };
         if let Some(session) = self.sessions.get_mut(key) {
             session.topics.push(Arc::clone(&shared));
         }
-        self.sessions.wait(key, shared, now.tick_ms + ARRIVAL_WAIT_MS);
+        self.presence.at(now.tick_ms);
+        self.has_follower(name);
+        self.sessions.wait(key, Arc::clone(&shared), now.tick_ms + ARRIVAL_WAIT_MS);
         self.tell_of(name, now);
+        self.came_to(key, &shared);
         self.advance(key, name, now);
     }
 
@@ -184,8 +196,16 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         Standing::In { position, recovered: recovered.unwrap_or(Recovery::Pending) }
     }
 
+    /// Whether `welcome` waits to be able to tell of this topic.
+    pub(super) fn is_unresolved(&mut self, key: SessionKey, name: &str) -> bool {
+        let waits = |session: &Session<S>| session.stage == Stage::Waiting;
+        let untold =
+            |arrival: &mut Arrival| arrival.join.is_none() && !arrival.told && arrival.recovery.is_none();
+        self.sessions.get(key).is_some_and(waits) && self.arrival(key, name).is_some_and(untold)
+    }
+
     /// One more topic of a `hello` can be told of.
-    fn resolved(&mut self, key: SessionKey, now: Now) {
+    pub(super) fn resolved(&mut self, key: SessionKey, now: Now) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.unresolved = session.unresolved.saturating_sub(1);
         if session.unresolved == 0 && session.stage == Stage::Waiting {
@@ -205,6 +225,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let reference = join.reference.as_deref();
         let ack = GroupAck { reference, topic: name, position, recovered: Some(recovered) };
         session.push(&NodeFrame::Group(ack));
+        self.watch(key, name, join.presence);
     }
 
     fn arrival(&mut self, key: SessionKey, name: &str) -> Option<&mut Arrival> {

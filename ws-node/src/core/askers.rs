@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Outgoing};
 use cluster::log::Position;
-use cluster::wire::peer::{Audience, FromHome, Interest, Publish, ToHome, decode, encode};
+use cluster::wire::peer::{Audience, FromHome, Interest, Publish, Question, ToHome, decode, encode};
 
 use super::requests::Waiter;
 use super::topics::Topic;
@@ -42,18 +42,27 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             if let Some(topic) = self.topics.get_mut(&name) {
                 topic.set_remote(link, 0);
             }
+            self.lost_follower(&name);
             self.topics.release(&name);
         }
+        self.members_gone(link);
     }
 
     /// A frame on such a link.
     pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
+        self.presence.at(now.tick_ms);
         match decode::<ToHome<'_>>(frame) {
             Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics, now),
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
             Some(ToHome::Again) => self.askers.set_refusing(link, false),
+            Some(ToHome::Members(members)) => self.take_members(link, &members),
+            Some(ToHome::Ask { call, question: Question::User(user) }) => self.tell_user(link, call, user),
+            Some(ToHome::Ask { call, question: Question::Control { user, control } }) => {
+                self.take_control(link, call, (user, control), now);
+            }
+            Some(ToHome::Ask { call, question }) => self.take_question(link, call, &question),
             // A process of a later version: its frame is ignored as unknown ops are.
-            Some(ToHome::Members(_) | ToHome::Ask { .. }) | None => {}
+            None => {}
         }
     }
 
@@ -77,10 +86,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Interest { topic: name, sessions, .. } = *interest;
         let asker = self.askers.0.get_mut(&link)?;
         if sessions == 0 {
-            asker.topics.remove(name);
+            let followed = asker.topics.remove(name);
             asker.behind.remove(name);
             if let Some(topic) = self.topics.get_mut(name) {
                 topic.set_remote(link, 0);
+            }
+            if followed {
+                self.lost_follower(name);
             }
             self.topics.release(name);
             return None;
@@ -88,6 +100,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         asker.topics.insert(Arc::from(name));
         let slot = self.ring.key().slot(name);
         self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
+        self.has_follower(name);
         self.stands_for(link, interest, now)
     }
 
@@ -152,6 +165,12 @@ impl<L> Default for Askers<L> {
 impl<L: LinkSink> Askers<L> {
     pub(super) fn get(&self, link: u64) -> Option<&Asker<L>> {
         self.0.get(&link)
+    }
+
+    /// Sends a frame to everybody; answers which links did not take it.
+    pub(super) fn tell_all(&self, frame: &Bytes) -> Vec<u64> {
+        let untold = self.0.iter().filter(|(_, asker)| !asker.sink.send(frame.clone()));
+        untold.map(|(link, _)| *link).collect()
     }
 
     fn set_refusing(&mut self, link: u64, refusing: bool) {

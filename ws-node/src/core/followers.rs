@@ -48,6 +48,8 @@ pub(super) struct Arrival {
 pub(super) struct JoinRequest {
     /// The client's name for it.
     pub(super) reference: Option<Box<RawValue>>,
+    /// Who comes and goes shall be told, too.
+    pub(super) presence: bool,
 }
 
 /// How far a session has read.

@@ -22,14 +22,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         if self.follows(key, &name) {
             if join.since.is_none() && self.answer_again(key, &name, join.reference) {
-                return;
+                return self.watch(key, &name, join.presence);
             }
-            // Whoever wants to go on elsewhere leaves first.
-            self.depart(key, &name);
+            // Whoever wants to go on elsewhere goes first, and was never away to others.
+            self.depart(key, &name, true);
         } else if self.is_in_too_many(key) {
             return self.fail(key, join.reference, ErrorCode::TooManyGroups);
         }
-        let request = JoinRequest { reference: join.reference.map(ToOwned::to_owned) };
+        let request =
+            JoinRequest { reference: join.reference.map(ToOwned::to_owned), presence: join.presence };
         self.arrive(key, &name, join.since, Some(request), now);
     }
 
@@ -46,7 +47,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             let position = topic.feed.position;
             topic.follower(key.index())?.stands_at(position)
         });
-        self.depart(key, &name);
+        self.depart(key, &name, false);
         if let Some(session) = self.sessions.get(key) {
             let ack = GroupAck { reference: leave.reference, topic: &name, position, recovered: None };
             session.push(&NodeFrame::Group(ack));
@@ -114,9 +115,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.sessions.get(key).is_some_and(|session| session.topics.len() > self.config.limits.groups)
     }
 
-    /// The session no longer follows a topic.
-    pub(super) fn depart(&mut self, key: SessionKey, name: &str) {
-        self.unfollow(key, name);
+    /// The session no longer follows a topic. `lost`: it did not leave it.
+    pub(super) fn depart(&mut self, key: SessionKey, name: &str, lost: bool) {
+        self.unfollow(key, name, lost);
         if let Some(session) = self.sessions.get_mut(key) {
             session.topics.retain(|topic| **topic != *name);
         }

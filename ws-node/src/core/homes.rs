@@ -34,6 +34,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let untold = self.lose_standing(node).into_iter().collect();
         self.homes.told.insert(node.to_owned(), Told { untold, ..Told::default() });
         self.tell(node);
+        self.members_opened(node);
         self.homes.calls.pump_home(node);
     }
 
@@ -42,11 +43,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if self.homes.calls.closed(node, link) {
             self.homes.told.remove(node);
             self.lose_standing(node);
+            self.members_closed(node);
         }
     }
 
     /// A frame on such a link.
     pub fn answered_by(&mut self, node: &str, frame: &Bytes, now: Now) {
+        self.presence.at(now.tick_ms);
         match decode::<FromHome<'_>>(frame) {
             Some(FromHome::Deliver(deliver)) => self.take_delivery(node, &deliver, now),
             Some(FromHome::Published { call, online, position, failed }) => {
@@ -58,16 +61,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Some(FromHome::Interested { call, positions }) => {
                 self.interest_stands(node, call, &positions, now)
             }
-            Some(FromHome::Head { topic, position }) => {
-                if self.may_take(topic, position, node) {
-                    self.take_head(topic, position, now);
-                }
+            Some(FromHome::Head { topic, position }) if self.may_take(topic, position, node) => {
+                self.take_head(topic, position, now);
             }
             Some(FromHome::NotHome { call, .. }) => {
                 self.counts.not_home += 1;
                 self.homes.not_home(node, call);
             }
-            Some(_) | None => {}
+            Some(FromHome::Presence(presence)) => self.take_presence(node, &presence),
+            Some(FromHome::Answered { call, answer }) => self.question_answered(node, call, &answer),
+            Some(FromHome::Control { topic, control }) => {
+                self.control_here(topic, control, now);
+            }
+            Some(FromHome::Head { .. }) | None => {}
         }
     }
 
@@ -92,12 +98,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn no_longer_out(&mut self, event: Event<RequestKey>, now: Now) {
         match event {
             Event::Here(part) => {
-                let Some(publish) = part.publish() else { return };
+                let Some(publish) = part.publish() else { return self.question_came_home(&part) };
                 let Audience::Topics(topics) = &publish.to else { return };
                 let message = Outgoing::of(&publish);
                 topics.iter().for_each(|topic| self.take_message(part.waiter, topic, &message, now));
             }
             Event::Gone(part) => self.settle(part.waiter, EVERYONE, Outcome::Passed { online: 0 }),
+            Event::Failed(part, code) if part.question().is_some() => self.question_failed(&part, code),
             Event::Failed(part, code) => {
                 part.topics().iter().for_each(|topic| {
                     self.settle(part.waiter, topic, Outcome::Failed(code));

@@ -34,15 +34,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// Takes a session off a topic and tells its home.
-    pub(super) fn unfollow(&mut self, key: SessionKey, name: &str) {
+    /// Takes a session off a topic and tells its home. `lost`: it did not leave, its socket did.
+    pub(super) fn unfollow(&mut self, key: SessionKey, name: &str, lost: bool) {
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(at) = topic.local.iter().position(|follower| follower.index == key.index()) else { return };
         topic.local.swap_remove(at);
         self.followed = self.followed.saturating_sub(1);
         let place = topic.place.clone();
+        self.lost_follower(name);
         self.topics.release(name);
         self.tell_home_of(&place, name);
+        self.went_from(key, name, lost);
     }
 
     /// Topics whose slot changed hands: leave the old home, register at the new one.

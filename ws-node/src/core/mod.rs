@@ -8,6 +8,7 @@
 mod arrive;
 mod askers;
 mod broadcast;
+mod control;
 mod deliver;
 mod feed;
 mod followers;
@@ -20,13 +21,16 @@ mod interest;
 mod later;
 pub mod log_port;
 mod look;
+mod members;
 mod moves;
-#[allow(dead_code, unused_imports, reason = "the core takes it up with groups")]
+mod online;
 mod presence;
+mod questions;
 pub(crate) mod rate;
 mod reads;
 mod replay;
 mod requests;
+mod rosters;
 mod send;
 mod session;
 mod stream;
@@ -51,6 +55,8 @@ use self::later::Later;
 use self::log_port::LogSink;
 use self::look::Looks;
 use self::moves::Moves;
+use self::presence::Presence;
+use self::questions::Questions;
 use self::reads::Reads;
 use self::requests::Requests;
 use self::session::Sessions;
@@ -77,7 +83,7 @@ pub trait SessionSink: Send {
 /// The time of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// Milliseconds on a clock that never goes back, for intervals.
+    /// Milliseconds since the node began on a clock that never goes back, for intervals.
     pub tick_ms: u64,
     /// Milliseconds since 1970, for tickets and for people.
     pub unix_ms: u64,
@@ -104,6 +110,8 @@ pub struct CoreConfig {
     pub tickets: Tickets,
     /// How much of which topics the log keeps.
     pub retentions: Retentions,
+    /// How long a user whose socket was lost counts as there, milliseconds.
+    pub presence_grace_ms: u64,
 }
 
 /// What happened so far, for metrics.
@@ -143,6 +151,8 @@ pub struct Core<S, L> {
     homes: Homes<L>,
     askers: Askers<L>,
     requests: Requests,
+    questions: Questions,
+    presence: Presence,
     /// Knows repeated messages to every session. Never one of `topics`.
     everyone: Topic,
     used: UsedTickets,
@@ -181,7 +191,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         fresh_id: fn() -> String,
     ) -> Self {
         let everyone = Topic::new(ring.key().slot(EVERYONE), Place::Nowhere);
-        Self {
+        let presence = Presence::new(config.presence_grace_ms);
+        let mut core = Self {
             config,
             me,
             ring,
@@ -190,6 +201,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             homes: Homes::default(),
             askers: Askers::default(),
             requests: Requests::default(),
+            questions: Questions::default(),
+            presence,
             everyone,
             used: UsedTickets::default(),
             moves: Moves::default(),
@@ -202,7 +215,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             ending: false,
             counts: Counts::default(),
             fresh_id,
-        }
+        };
+        core.begin_as_home();
+        core
     }
 
     /// This node's name in its present generation.
@@ -258,7 +273,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         let older = std::mem::replace(&mut self.ring, ring);
         let changed = older.changed(&self.ring);
+        self.presence.at(now.tick_ms);
         self.replace_topics(&changed, now);
+        self.move_rosters(&changed);
+        self.move_members(&older, &changed);
         self.reroute_calls(now);
         self.pump_homes();
         if self.may_have_missed_a_home(&older) {
@@ -270,12 +288,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Does what has fallen due. Call it every [`TICK_MS`].
     pub fn tick(&mut self, now: Now) {
+        self.presence.at(now.tick_ms);
         self.expire_calls(now);
         self.pump_homes();
         self.pump_later(now);
         self.read_again(now);
         self.tell_overdue(now);
         self.send_heads();
+        self.tell_presence();
         self.look_at_unheard(now);
         self.end_lingering(now);
         self.touch_streams(now);

@@ -39,6 +39,8 @@ pub(super) struct Session<S> {
     pub(super) name: String,
     /// Its user's inbox.
     pub(super) topic: Box<str>,
+    /// Its user's name for the groups that it is in, which share it.
+    member_name: Option<Arc<str>>,
     /// What it follows: its inbox, and then groups.
     pub(super) topics: Vec<Arc<str>>,
     /// Groups of its `hello` that it may not be in.
@@ -92,6 +94,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             key,
             name,
             topic,
+            member_name: None,
             topics: Vec::new(),
             refused: Vec::new(),
             unresolved: 0,
@@ -161,7 +164,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn depart_all(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         for name in std::mem::take(&mut session.topics) {
-            self.unfollow(key, &name);
+            // Also of a session that goes on elsewhere: nobody is to be told of moves.
+            self.unfollow(key, &name, true);
         }
     }
 
@@ -187,6 +191,12 @@ impl<S: SessionSink> Session<S> {
     /// Whether messages go to it: `welcome` comes first, and nothing after `detach`.
     pub(super) fn listens(&self) -> bool {
         self.stage == Stage::Live
+    }
+
+    /// Its user's name, to be shared.
+    pub(super) fn member_name(&mut self) -> Arc<str> {
+        let name = self.member_name.get_or_insert_with(|| Arc::from(&*self.holder.user));
+        Arc::clone(name)
     }
 
     pub(super) fn push(&self, frame: &NodeFrame<'_>) {

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use cluster::wire::client::{About, ClientFrame, Online, Refusal};
+use cluster::wire::client::{ClientFrame, Refusal};
 use cluster::wire::codes::{CloseCode, ErrorCode};
 use cluster::wire::node::{Error, NodeFrame};
 use edge::websocket::Taken;
@@ -338,10 +338,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(ClientFrame::Join(join)) => node.core().join(key, &join, node.now()),
             Ok(ClientFrame::Leave(leave)) => node.core().leave(key, &leave, node.now()),
             Ok(ClientFrame::History(history)) => node.core().history(key, &history, node.now()),
-            Ok(
-                ClientFrame::Presence(About { reference, .. })
-                | ClientFrame::Online(Online { reference, .. }),
-            ) => node.core().fail(key, reference, ErrorCode::NotSupported),
+            Ok(ClientFrame::Presence(about)) => node.core().presence(key, &about, node.now()),
+            Ok(ClientFrame::Online(online)) => node.core().online(key, &online, node.now()),
         }
     }
 

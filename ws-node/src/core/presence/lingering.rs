@@ -39,11 +39,6 @@ impl Lingering {
         }
     }
 
-    /// How many do.
-    pub(in crate::core) fn len(&self) -> usize {
-        self.until_ms.len()
-    }
-
     /// An inbox lost its last session.
     pub(in crate::core) fn lost(&mut self, topic: &Arc<str>, now_ms: u64) {
         let until_ms = now_ms + self.grace_ms;
@@ -138,7 +133,7 @@ mod tests {
         lingering.tick(100);
         assert_eq!(lingering.online("a", false, false, 159), YES);
         lingering.tick(160);
-        assert_eq!((lingering.len(), lingering.order.len()), (0, 0));
+        assert_eq!((lingering.until_ms.len(), lingering.order.len()), (0, 0));
         assert_eq!(lingering.online("a", false, false, 160), NO);
     }
 
@@ -157,7 +152,7 @@ mod tests {
         for (user, now_ms) in [("a", 0), ("b", 10), ("c", 20)] {
             lingering.lost(&name(user), now_ms);
         }
-        assert_eq!(lingering.len(), 2);
+        assert_eq!(lingering.until_ms.len(), 2);
         assert_eq!(lingering.online("a", false, false, 20), UNSURE);
         assert_eq!(lingering.online("b", false, false, 20), YES);
         assert_eq!(lingering.online("x", false, false, 99), UNSURE);

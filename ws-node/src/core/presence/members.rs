@@ -14,6 +14,8 @@ const LEFT_MORE_MAX: usize = 1_000;
 pub(in crate::core) struct Members {
     grace_ms: u64,
     users: HashMap<Arc<str>, User>,
+    /// Sessions here want to be told who comes and goes.
+    watching: bool,
     /// For a home that is told; otherwise it is told of all when it can be.
     untold: Option<Untold>,
 }
@@ -27,6 +29,8 @@ pub(in crate::core) struct Report {
     pub(in crate::core) joined: Vec<Arc<str>>,
     /// Users who are here no longer, and whether a socket of theirs was lost rather than that they left.
     pub(in crate::core) left: Vec<(Arc<str>, bool)>,
+    /// Sessions here want to be told who comes and goes.
+    pub(in crate::core) watching: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,8 @@ struct User {
 #[derive(Debug, Default)]
 struct Untold {
     begins: bool,
+    /// What it was told last of whether sessions here watch.
+    watching: bool,
     joined: BTreeSet<Arc<str>>,
     left: BTreeMap<Arc<str>, bool>,
 }
@@ -49,12 +55,23 @@ struct Untold {
 impl Members {
     /// Nobody, and nobody to tell.
     pub(in crate::core) fn new(grace_ms: u64) -> Self {
-        Self { grace_ms, users: HashMap::new(), untold: None }
+        Self { grace_ms, users: HashMap::new(), watching: false, untold: None }
     }
 
-    /// Whether nobody is left here.
-    pub(in crate::core) fn is_empty(&self) -> bool {
-        self.users.is_empty()
+    /// Whether nobody is left here, and its home knows.
+    pub(in crate::core) fn is_idle(&self) -> bool {
+        let told = self.untold.as_ref().is_none_or(|untold| untold.report(self.watching).is_none());
+        self.users.is_empty() && told
+    }
+
+    /// Whether sessions here want to be told who comes and goes.
+    pub(in crate::core) fn watch(&mut self, watching: bool) {
+        self.watching = watching;
+    }
+
+    /// Whether their home believes so.
+    pub(in crate::core) fn is_watch_told(&self) -> bool {
+        self.untold.as_ref().is_some_and(|untold| untold.watching)
     }
 
     /// Everybody, ascending.
@@ -103,7 +120,7 @@ impl Members {
     /// The home is another one, or the link to it: it is to be told of everybody.
     pub(in crate::core) fn tell_all(&mut self) {
         let joined = self.users.keys().cloned().collect();
-        self.untold = Some(Untold { begins: true, joined, left: BTreeMap::new() });
+        self.untold = Some(Untold { begins: true, joined, ..Untold::default() });
     }
 
     /// There is no home to tell, or it is this node.
@@ -114,7 +131,7 @@ impl Members {
     /// Tells what is untold, part by part, as long as `send` takes it; true if nothing is left.
     pub(in crate::core) fn tell(&mut self, mut send: impl FnMut(&Report) -> bool) -> bool {
         let Some(untold) = &mut self.untold else { return true };
-        while let Some(report) = untold.report() {
+        while let Some(report) = untold.report(self.watching) {
             if !send(&report) {
                 return false;
             }
@@ -141,18 +158,20 @@ impl Untold {
         }
     }
 
-    fn report(&self) -> Option<Report> {
-        if !self.begins && self.joined.is_empty() && self.left.is_empty() {
+    fn report(&self, watching: bool) -> Option<Report> {
+        let unchanged = self.joined.is_empty() && self.left.is_empty() && self.watching == watching;
+        if !self.begins && unchanged {
             return None;
         }
         let joined: Vec<_> = self.joined.iter().take(USERS_PER_REPORT).cloned().collect();
         let left = self.left.iter().take(USERS_PER_REPORT - joined.len());
         let left = left.map(|(user, lost)| (Arc::clone(user), *lost)).collect();
-        Some(Report { begins: self.begins, joined, left })
+        Some(Report { begins: self.begins, joined, left, watching })
     }
 
     fn told(&mut self, report: &Report) {
         self.begins = false;
+        self.watching = report.watching;
         for user in &report.joined {
             self.joined.remove(user);
         }

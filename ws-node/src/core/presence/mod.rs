@@ -8,23 +8,23 @@
 
 mod arrivals;
 mod given;
+mod here;
+mod homed;
 mod lingering;
 mod members;
 mod roster;
 mod schedule;
+mod state;
 
 pub(super) use self::arrivals::Arrivals;
 pub(super) use self::given::{Given, Tell};
+pub(super) use self::here::{Here, names};
+pub(super) use self::homed::Homed;
 pub(super) use self::lingering::{Lingering, Online};
 pub(super) use self::members::{Members, Report};
 pub(super) use self::roster::{Change, Known, Roster, Source};
 pub(super) use self::schedule::Schedule;
-
-/// How long a lost socket counts as there, milliseconds, unless configured.
-pub(super) const GRACE_MS: u64 = 10_000;
-
-/// Above so many members only their number is told.
-pub(super) const ROSTER_MAX: usize = 1_000;
+pub(super) use self::state::Presence;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::ROSTER_MAX;
+use cluster::limits::ROSTER_MAX;
 
 /// The least time between two changes that are told, milliseconds.
 const PAUSE_MS: u64 = 100;

@@ -114,6 +114,20 @@ impl World {
         }
     }
 
+    /// Another process takes the place of a node whose links are gone.
+    pub(super) fn restart(&mut self, node: usize) {
+        let Member { id, generation, .. } = member(node);
+        let (me, asked) = (PeerName { id, generation: generation + 100 }, Asked::default());
+        let config = self.config.clone();
+        self.nodes[node] = Core::new(config, me, self.ring.clone(), Box::new(asked.clone()), fresh_id);
+        self.asked[node] = asked;
+        self.done[node].clear();
+        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+            self.open(node, other);
+            self.open(other, node);
+        }
+    }
+
     pub(super) fn now(&self) -> Now {
         Now { tick_ms: self.ms, unix_ms: 1_700_000_000_000 + self.ms }
     }
@@ -334,6 +348,8 @@ impl World {
             Ok(ClientFrame::Join(join)) => core.join(key, &join, now),
             Ok(ClientFrame::Leave(leave)) => core.leave(key, &leave, now),
             Ok(ClientFrame::History(history)) => core.history(key, &history, now),
+            Ok(ClientFrame::Presence(about)) => core.presence(key, &about, now),
+            Ok(ClientFrame::Online(online)) => core.online(key, &online, now),
             Ok(ClientFrame::Detach) => core.detach(key),
             other => panic!("{other:?}"),
         }
@@ -363,6 +379,7 @@ pub(super) fn config() -> CoreConfig {
         move_rate: 2_000,
         move_deadline_ms: 30_000,
         retentions: Retentions::default(),
+        presence_grace_ms: 10_000,
         tickets: Tickets::new(
             Secrets::new("a secret for tests, long enough to be taken", &[]).unwrap().ticket_keys(),
         ),

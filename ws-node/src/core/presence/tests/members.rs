@@ -31,7 +31,7 @@ fn only_the_first_session_and_the_last_one_count() {
     assert_eq!(members.left("nobody", true, 0), None);
     assert_eq!(text(&members.users()), "ann");
     assert_eq!(members.left("ann", false, GRACE), Some(false));
-    assert!(members.is_empty());
+    assert!(members.is_idle());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The roster of one group: first in, last out, graces, new homes, big groups.
 
-use super::super::ROSTER_MAX;
+use cluster::limits::ROSTER_MAX;
+
 use super::super::roster::{Change, Known, Roster, Source};
 use super::{GRACE, name, names, text};
 
