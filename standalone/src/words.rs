@@ -8,7 +8,7 @@ use crate::run::NodeAddress;
 pub(crate) fn greeting(origin: &str, nodes: &[NodeAddress], tokens: bool, api_key: Option<&str>) -> String {
     let mut text = format!(
         "\nRingdial runs: a lookup service and {} in this process, on a store in memory.\n\n  page     {origin}/   \
-         two people can talk there: open it in two windows\n  lookups  {origin}/lookup, described at {origin}/docs\n",
+         people and groups can talk there: open it in two windows\n  lookups  {origin}/lookup, described at {origin}/docs\n",
         if nodes.len() == 1 { "one node".to_owned() } else { format!("{} nodes", nodes.len()) }
     );
     for node in nodes {
@@ -28,18 +28,20 @@ pub(crate) fn greeting(origin: &str, nodes: &[NodeAddress], tokens: bool, api_ke
     text
 }
 
-/// Three commands that work when pasted into another terminal, in a row.
+/// Four commands that work when pasted into another terminal, in a row.
 fn commands(origin: &str, tokens: bool) -> String {
     let (header, variable) =
         if tokens { (" -H \"Authorization: Bearer $TOKEN\"", "TOKEN=$TOKEN ") } else { ("", "") };
     format!(
-        "\nThe two steps, for another terminal (2 and 3 want Node 20 or newer, and install nothing):\n\n  \
+        "\nThe two steps, for another terminal (2 to 4 want Node 20 or newer, and install nothing):\n\n  \
          # 1. Look up: which node is alice's? The answer has a ticket for it.\n  \
          curl -w '\\n'{header} '{origin}/lookup?id=alice'\n\n  \
-         # 2. Connect as alice, and wait for messages.\n  \
+         # 2. Connect as alice: what she missed, and then what comes.\n  \
          curl -s {origin}/try.js | {variable}node - alice\n\n  \
          # 3. From a third terminal: bob, at his node, writes to her.\n  \
-         curl -s {origin}/try.js | {variable}node - bob alice 'Hello, Alice'\n"
+         curl -s {origin}/try.js | {variable}node - bob alice 'Hello, Alice'\n\n  \
+         # 4. A group: what was said there, who is in it, and then what comes.\n  \
+         curl -s {origin}/try.js | {variable}node - alice g:lobby\n"
     )
 }
 
@@ -75,7 +77,7 @@ mod tests {
             Some("a key of the length that random keys have: 44"),
         );
         assert!(text.contains("3 nodes") && text.contains("n3       ws://127.0.0.1:3/ws"), "{text}");
-        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 4, "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("  curl ")).count(), 5, "{text}");
         assert!(text.contains("INSECURE") && text.contains("Bearer a key of"), "{text}");
         assert!(text.lines().all(|line| line.len() <= 100), "{text}");
     }
@@ -85,6 +87,6 @@ mod tests {
         let text = greeting("http://127.0.0.1:7000", &nodes(1), true, None);
         assert!(text.contains("one node") && !text.contains("INSECURE"), "{text}");
         assert!(!text.contains("/v1/messages"), "{text}");
-        assert_eq!(text.lines().filter(|line| line.contains("$TOKEN")).count(), 3, "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains("$TOKEN")).count(), 4, "{text}");
     }
 }

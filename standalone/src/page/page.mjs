@@ -1,5 +1,5 @@
-// Two people talk, each through the node that is theirs. Everything here goes through the published client and
-// GET /ring; text of people is only ever put in as text.
+// Two people talk, or a group, each through the node that is theirs. Everything here goes through the published client
+// and GET /ring; text of people is only ever put in as text.
 
 import { createClient } from "./ringdial.min.js";
 import { colourOf, figureOn } from "./figure.mjs";
@@ -13,8 +13,11 @@ const part = (id) => document.getElementById(id);
 const [start, talk, messages, text] = [part("start"), part("talk"), part("messages"), part("text")];
 const figure = figureOn(part("ring"));
 const fold = (name) => name.trim().normalize("NFC");
+const groupOf = (name) => /^g:(.+)/.exec(name)?.[1];
 
 let ring, client, me = "", to = "";
+/** What this window said in a group, which the group says to it again. */
+let own = new Set();
 
 // --- the ring ---
 
@@ -48,7 +51,8 @@ function showRoute(here) {
   const home = to && ring.home(to).node?.id;
   if (!home) return part("route").replaceChildren();
   if (!here) return part("route").replaceChildren(to, "'s home is ", element("b", "", home), ".");
-  const way = here === home ? `Both are on ${here}: a message does not leave it.` : `A message goes from ${here} straight to ${home}: one hop, nobody is asked on the way.`;
+  const straight = here === home ? `Both are on ${here}: a message does not leave it.` : `A message goes from ${here} straight to ${home}: one hop, nobody is asked on the way.`;
+  const way = groupOf(to) ? `A message goes to ${home}, and from there once to each node that has members.` : straight;
   part("route").replaceChildren("You are on ", element("b", "", here), ", ", to, "'s home is ", element("b", "", home), ". ", way);
 }
 
@@ -74,15 +78,19 @@ function begin(name, partner) {
   if (!name || !partner) return;
   [me, to] = [name, partner];
   const here = new URLSearchParams({ me, to });
-  const there = new URLSearchParams({ me: to, to: me });
+  const group = groupOf(to);
+  const guest = NAMES[(NAMES.indexOf(me) + 1) % NAMES.length];
+  const there = new URLSearchParams(group ? { me: guest, to } : { me: to, to: me });
   history.replaceState(null, "", `#${here}`);
   document.title = `${me} to ${to} · Ringdial`;
   part("other").href = `#${there}`;
-  part("other").textContent = `Open ${to}'s window`;
+  part("other").textContent = `Open ${group ? guest : to}'s window`;
   text.placeholder = `Message to ${to}`;
   text.setAttribute("aria-label", text.placeholder);
   [start.hidden, talk.hidden, part("invitation").hidden] = [true, false, false];
+  part("roster").hidden = true;
   messages.replaceChildren();
+  own = new Set();
   text.focus();
 
   const token = part("token").value;
@@ -90,10 +98,12 @@ function begin(name, partner) {
   const mine = client;
   const current = (act) => (value) => mine === client && act(value);
   client.on("status", current(showStatus));
-  client.on("message", current(received));
+  if (group) join(mine, group, current);
+  client.on("gap", current(({ topic }) => remark(`Some of what was said in ${topic} is no longer there.`)));
   client.on("moved", current(({ from, to }) => remark(`Moved from ${from} to ${to}.`)));
   // What stops the client is told by its status; what is here is being dealt with.
   client.connect().catch(() => {});
+  void readInbox(mine, current);
 }
 
 /** @param {{ code: string, message: string } | undefined} refusal why, if not by choice */
@@ -129,6 +139,27 @@ function showStatus(status) {
 
 // --- the talk ---
 
+/** What the log holds, and then what comes. */
+async function readInbox(mine, current) {
+  const { entries, epoch, offset = 0 } = await mine.history({ limit: 50 }).catch(() => ({ entries: [] }));
+  if (mine === client) for (const entry of [...entries].reverse()) received({ ...entry, replayed: true });
+  // What came between the connection and that answer is in both.
+  mine.on("message", current((message) => (message.epoch === epoch && message.offset <= offset) || received(message)));
+}
+
+function join(mine, name, current) {
+  const room = mine.group(name, { presence: true, since: { offset: 0 } });
+  let users = [];
+  room.on("message", current(received));
+  room.on("gap", current(() => remark("Some of what was said before is no longer there.")));
+  room.on("presence", current(({ count, users: all, joined = [], left = [] }) => {
+    users = [...new Set([...(all ?? users), ...joined])].filter((user) => !left.includes(user));
+    part("roster").textContent = `In ${to}: ${users.length === count ? users.join(", ") : `${count} people`}`;
+    part("roster").hidden = false;
+  }));
+  room.joined.catch((error) => current(remark)(`${to} was not joined: ${error.message} (${error.code})`));
+}
+
 part("compose").addEventListener("submit", async (event) => {
   event.preventDefault();
   const said = text.value;
@@ -137,21 +168,27 @@ part("compose").addEventListener("submit", async (event) => {
   const line = add("mine", said, "sending…");
   figure.fly(me, to);
   try {
-    const { online = 0 } = await client.send({ user: to }, { text: said });
+    const name = Math.random().toString(36).slice(2);
+    own.add(name);
+    const group = groupOf(to);
+    const { online = 0, offset } = await client.send(group ? { group } : { user: to }, { text: said, name });
     const home = ring?.home(to).node?.id;
     const count = online === 1 ? "1 window" : `${online} windows`;
-    caption(line, online > 0 ? `✓ passed on by ${home} to ${count} of ${to}` : `${to} has no window open: nobody got it`, online === 0);
+    const stored = offset ? `stored as number ${offset}` : "not stored";
+    caption(line, online > 0 ? `✓ ${stored}, passed on by ${home} to ${count} of ${to}` : `✓ ${stored} by ${home} until ${to} has a window open`, !offset && online === 0);
     if (online > 0) part("invitation").hidden = true;
   } catch (error) {
     caption(line, `not sent: ${error.message} (${error.code})`, true);
   }
 });
 
-function received({ from, data, time }) {
+function received({ topic = "", from, data, time, replayed }) {
+  if (topic === to && from === me && own.has(data?.name)) return;
   const said = typeof data?.text === "string" ? data.text : JSON.stringify(data);
-  const home = ring?.home(from).node?.id;
-  add("theirs", said, `${from}${home ? `, from ${home}` : ""}, ${new Date(time).toLocaleTimeString()}`);
-  if (from !== me) figure.fly(from, me);
+  const home = from && ring?.home(from).node?.id;
+  const where = replayed ? ", from the log" : home ? `, from ${home}` : "";
+  add(topic === to && from === me ? "mine" : "theirs", said, `${from || "a server"}${where}, ${new Date(time).toLocaleTimeString()}`);
+  if (!replayed && from && from !== me) figure.fly(topic === to ? to : from, me);
   if (from === to) part("invitation").hidden = true;
 }
 

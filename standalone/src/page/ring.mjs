@@ -27,7 +27,7 @@ export function sipHash13(key, bytes) {
 
 const word = (bytes, at) => new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at, true);
 
-/** The slot of a key: `u:` and the name, for a user. */
+/** The slot of a key: `u:` and the name, for a user; `g:` and the name, for a group. */
 export const slotOf = (ringKey, key) => Number(sipHash13(ringKey, new TextEncoder().encode(key)) >> 48n);
 
 /** The document of `GET /ring`, unfolded. */
@@ -42,9 +42,9 @@ export function readRing({ version, ring_key, nodes, holders }) {
     nodes,
     /** The node that holds a place of the circle, from 0 to 1. */
     holder: (place) => at(Math.floor(place * SLOTS) % SLOTS),
-    /** A user's home, and their place on the circle. */
-    home(user) {
-      const slot = slotOf(key, `u:${user}`);
+    /** A user's home, or with `g:` a group's, and their place on the circle. */
+    home(name) {
+      const slot = slotOf(key, name.startsWith("g:") ? name : `u:${name}`);
       return { node: at(slot), place: slot / SLOTS };
     },
     share: ({ slots }) => slots / SLOTS,
