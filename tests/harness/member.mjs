@@ -119,8 +119,7 @@ export class Member {
     this.#moving = true;
     old.leaving = true;
     try {
-      if (offer) await this.#attempt([], old, offer).then((connection) => this.#arrived(connection));
-      else await this.#open(old);
+      await (offer ? this.#attempt([], old, offer).then((connection) => this.#arrived(connection)) : this.#open(old));
       const { code } = await old.session.closing(MOVE_MS);
       if (code !== 1000 && !old.ours) this.closes.push(code);
     } finally {
