@@ -4,6 +4,7 @@ use super::super::*;
 use super::world::{Seen, World, inbox_from_to, member, ring_of};
 use crate::ring::Ring;
 use crate::wire::codes::ErrorCode;
+use crate::wire::peer::Question;
 
 /// A ring of two and then of three nodes.
 fn rings() -> (Ring, Ring) {
@@ -78,6 +79,19 @@ fn without_a_link_to_the_new_home_it_waits_in_order() {
     world.send("n2", &[&moves]).unwrap();
     assert_eq!(world.open("n0").take(), []);
     assert_eq!(world.open("n2").counters(), [1, 2, 3]);
+}
+
+#[test]
+fn what_moves_has_no_more_time_than_before() {
+    let (old, new) = rings();
+    let moves = inbox_from_to(("n0", &old), ("n2", &new), 0);
+    let stays = inbox_from_to(("n0", &old), ("n0", &new), 0);
+    let mut world = World::new(2);
+    world.send_due("n0", &[&moves, &stays], 20).unwrap();
+    world.homes.ask("n0", Question::User(&moves[2..]), 9, 20).unwrap();
+    world.follow(&new);
+    assert_eq!(world.homes.expire(19), []);
+    assert_eq!(world.homes.expire(20).len(), 3, "both parts of the message, and the question");
 }
 
 #[test]
