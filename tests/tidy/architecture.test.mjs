@@ -32,6 +32,9 @@ const ABSENT = /** @type {[string, RegExp][]} */ ([
   ['js-client/src/machine', SCRIPT_EFFECTS],
 ]);
 
+/** What goes over wires, or into the log. */
+const BEYOND = /\bwire::|\bencode\(|\blog::|\blog_port\b/;
+
 /** what only these files of a node's core do or know */
 const ONLY_IN = /** @type {[string, RegExp, string[]][]} */ ([
   ['stores a durable message', /\.store\(/, ['take.rs']],
@@ -75,6 +78,10 @@ for (const [what, pattern, files] of ONLY_IN) {
     assert.deepEqual(found.sort(), files.map((file) => `${core}/${file}`));
   });
 }
+
+test("presence is kept in memory, by parts that know no wire", () => {
+  assert.deepEqual(below('ws-node/src/core/presence').filter((file) => BEYOND.test(codeOf(file))), []);
+});
 
 test('no lock is held across an await, as the linter sees to', () => {
   const [, lints] = read(path.join(REPOSITORY, 'Cargo.toml')).split('[workspace.lints.clippy]');
