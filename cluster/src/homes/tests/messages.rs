@@ -210,6 +210,8 @@ fn an_answer_is_for_one_message_of_one_home() {
         outcomes,
         [("u:a", Outcome::Passed { online: 3 }), ("u:b", Outcome::Failed(ErrorCode::KeyReused))]
     );
+    let together = [("u:a", Outcome::Passed { online: 3 }), ("u:b", Outcome::Passed { online: 0 })];
+    assert_eq!(part.outcomes(3, None, &[]), together, "counted once");
     let position = Position { epoch: Epoch::new(1), offset: 2 };
     let outcomes = part.outcomes(3, Some(position), &[(0, "of a later version")]);
     let stored = Outcome::Stored { online: 3, position };
