@@ -24,7 +24,7 @@ try {
   await made.lookup('warm-up');
   report('idle node', { 'resident MB': residentBytes(made.nodes[0].process.pid) / 1e6 });
   report(`${LOOKUPS} lookups with ticket`, await spending([made.lookups[0]], LOOKUPS, lookups));
-  report(`${MESSAGES} messages to another node, acknowledged`, await spending(made.nodes, MESSAGES, messages));
+  report(`${MESSAGES} ephemeral messages to another node, acknowledged`, await spending(made.nodes, MESSAGES, messages));
   report(`${IDLE} idle connections on one node`, await idle());
 } finally {
   await made.stop();
@@ -81,7 +81,7 @@ async function stream(from, to, count, latencies) {
     const next = () => {
       while (sent < count && sent - Math.min(arrived, acked) < WINDOW) {
         sent++;
-        from.socket.send(JSON.stringify({ op: 'send', ref: sent, to: { user: to.user }, data: { at: performance.now(), text: 'x'.repeat(100) } }));
+        from.socket.send(JSON.stringify({ op: 'send', ref: sent, to: { user: to.user }, data: { at: performance.now(), text: 'x'.repeat(100) }, ephemeral: true }));
       }
       if (arrived >= count && acked >= count) resolve(undefined);
     };
