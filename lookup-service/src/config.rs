@@ -56,7 +56,7 @@ const SERVICES: [Flag; 1] =
 /// What `lookup-service` can be told.
 pub static COMMAND: Command = Command {
     name: "lookup-service",
-    about: "Step 1 of Ringdial: tells each user which node is theirs, with a ticket to connect there.",
+    about: "Step 1 of Ringdial: tells each user which node is theirs, with a ticket to connect there. Serves the application's back end at /v1, too.",
     groups: &[
         Group { title: "Lookups", flags: &[LISTEN] },
         Group { title: "Callers", flags: &CALLERS },

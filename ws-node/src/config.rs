@@ -21,7 +21,7 @@ const MESSAGE_BYTES: RangeInclusive<u64> = 128..=1024 * 1024;
 /// The binary's flags.
 pub static COMMAND: Command = Command {
     name: "ws-node",
-    about: "A node of a Ringdial service: holds users' WebSockets and passes their messages on.",
+    about: "A node of a Ringdial service: holds users' WebSockets, and is home to users and groups: orders their messages, stores them, passes them on.",
     groups: &[
         Group { title: "Node", flags: NODE },
         Group { title: "Ports", flags: &PORTS },
