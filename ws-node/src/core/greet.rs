@@ -69,6 +69,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.offer_moves(now);
     }
 
+    /// Whoever asks for something does not wait for more: what is not known yet of where the session's topics stand is
+    /// told later. So nothing is asked for in a session that hears nothing yet.
+    pub(super) fn welcome_at_once(&mut self, key: SessionKey, now: Now) {
+        let Some(session) = self.sessions.get(key).filter(|session| session.stage == Stage::Waiting) else {
+            return;
+        };
+        for name in session.topics.clone() {
+            self.keep_waiting_no_longer(key, &name, now);
+        }
+    }
+
     /// The session that `hello` replaces says `bye` if it is here; the oldest one of a user who has too many ends.
     fn make_room(&mut self, key: SessionKey, topic: &str, replaces: Option<&str>) {
         let Some(entry) = self.topics.get_mut(topic) else { return };

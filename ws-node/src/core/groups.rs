@@ -80,7 +80,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         let verdict = session.bucket.take(limits.sends_per_second, limits.sends_burst, now.tick_ms);
         match verdict {
-            Verdict::Go => return true,
+            Verdict::Go => {
+                self.welcome_at_once(key, now);
+                return true;
+            }
             Verdict::Wait(ms) => self.refuse_request(key, reference, ErrorCode::RateLimited, Some(ms)),
             Verdict::Enough => self.fail(key, reference, ErrorCode::RateExceeded),
         }
