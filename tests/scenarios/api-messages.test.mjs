@@ -136,6 +136,19 @@ describe('the back end', () => {
     await first.until('it is counted out', async () => (await state(0)).sessions === 1);
   });
 
+  test('sees who is in a group, as its members do', async () => {
+    const sessions = await Promise.all(['dan', 'eve', 'fay'].map((user) => ring.connect(user, { claims: { groups: ['choir'] } })));
+    await sessions[0].until('all are there', async () => (await server.done('GET', '/groups/choir/presence', undefined, 1)).count === 3);
+    const { users, group } = await server.done('GET', '/groups/choir/presence');
+    assert.deepEqual([group, [...users].sort()], ['choir', ['dan', 'eve', 'fay']]);
+    await sessions[1].request({ op: 'leave', group: 'choir' });
+    await sessions[0].until('one has left', async () => (await server.done('GET', '/groups/choir/presence')).count === 2);
+    await server.done('PUT', '/groups/choir/members/eve');
+    await sessions[0].until('one was brought back', async () => (await server.done('GET', '/groups/choir/presence')).count === 3);
+    await server.done('DELETE', '/groups/choir/members/fay');
+    await sessions[0].until('another was taken out', async () => !(await server.done('GET', '/groups/choir/presence')).users.includes('fay'));
+  });
+
   test('ends the sessions of a user, on every node, and of nobody else', async () => {
     const first = await ring.connect('fired');
     const [second, other] = [await ring.connect('fired', { avoid: [first.node] }), await ring.connect('colleague')];
