@@ -71,6 +71,29 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The same answer to each request: the log was not asked.
+    pub(super) fn give_up(self, error: &LogError) -> Vec<LogAnswer> {
+        let opened =
+            |opening: Opening| LogAnswer::Opened { topic: opening.topic, result: Err(error.clone()) };
+        let appended = |appending: Appending| LogAnswer::Appended {
+            topic: appending.opening.topic,
+            result: Err(error.clone()),
+        };
+        match self {
+            Self::Open(openings) => openings.into_iter().map(opened).collect(),
+            Self::Append(appendings) => appendings.into_iter().map(appended).collect(),
+            Self::Read(Reading { reader, topic, .. }) => {
+                vec![LogAnswer::Read { reader, topic, result: Err(error.clone()) }]
+            }
+            Self::Look(Looking { look, topics }) => {
+                let results = topics.into_iter().map(|(topic, _)| (topic, Err(error.clone()))).collect();
+                vec![LogAnswer::Looked { look, results }]
+            }
+        }
+    }
+}
+
 // === impl Opening ===
 
 impl Opening {

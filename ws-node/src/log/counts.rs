@@ -46,7 +46,7 @@ struct Inner {
 // === impl Kind ===
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Open, Self::Append, Self::Read, Self::Look];
+    pub(super) const ALL: [Self; 4] = [Self::Open, Self::Append, Self::Read, Self::Look];
 
     const fn label(self) -> &'static str {
         match self {

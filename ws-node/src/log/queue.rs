@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cluster::log::{CALL_BYTES_MAX, TOPICS_PER_CALL_MAX};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::call::{Appending, Call, Looking, Opening, Reading};
 use super::counts::{Kind, LogCounts};
@@ -34,15 +35,21 @@ struct Shared {
     ready: Notify,
 }
 
+/// A request, and since when it waits.
+struct Waits<T> {
+    since: Instant,
+    request: T,
+}
+
 #[derive(Default)]
 struct Waiting {
     closed: bool,
     /// Of `appends`.
     bytes: usize,
-    opens: VecDeque<Opening>,
-    appends: VecDeque<Appending>,
-    reads: VecDeque<Reading>,
-    looks: VecDeque<Looking>,
+    opens: VecDeque<Waits<Opening>>,
+    appends: VecDeque<Waits<Appending>>,
+    reads: VecDeque<Waits<Reading>>,
+    looks: VecDeque<Waits<Looking>>,
 }
 
 // === impl QueueBounds ===
@@ -79,7 +86,7 @@ impl LogQueue {
     pub(super) fn take_opens(&self) -> Option<Call> {
         let opens = &mut self.0.waiting.lock().opens;
         let count = opens.len().min(TOPICS_PER_CALL_MAX);
-        let taken = (count > 0).then(|| Call::Open(opens.drain(..count).collect()));
+        let taken = (count > 0).then(|| Call::Open(opens.drain(..count).map(Waits::take).collect()));
         self.0.counts.of(Kind::Open).wait(opens.len(), 0);
         taken
     }
@@ -88,14 +95,14 @@ impl LogQueue {
     pub(super) fn take_appends(&self, cost_max: usize) -> Option<(Call, usize)> {
         let mut waiting = self.0.waiting.lock();
         let (mut cost, mut data, mut count) = (0_usize, 0_usize, 0);
-        for append in waiting.appends.iter().take(TOPICS_PER_CALL_MAX) {
+        for Waits { request: append, .. } in waiting.appends.iter().take(TOPICS_PER_CALL_MAX) {
             let (cost_then, data_then) = (cost.saturating_add(append.cost()), data + append.data_bytes());
             if count > 0 && (cost_then > cost_max || data_then > CALL_BYTES_MAX) {
                 break;
             }
             (cost, data, count) = (cost_then, data_then, count + 1);
         }
-        let taken: Vec<_> = waiting.appends.drain(..count).collect();
+        let taken: Vec<_> = waiting.appends.drain(..count).map(Waits::take).collect();
         waiting.bytes -= taken.iter().map(Appending::bytes).sum::<usize>();
         self.0.counts.of(Kind::Append).wait(waiting.appends.len(), waiting.bytes);
         (count > 0).then_some((Call::Append(taken), cost))
@@ -103,16 +110,36 @@ impl LogQueue {
 
     pub(super) fn take_read(&self) -> Option<Call> {
         let reads = &mut self.0.waiting.lock().reads;
-        let taken = reads.pop_front().map(Call::Read);
+        let taken = reads.pop_front().map(|read| Call::Read(read.request));
         self.0.counts.of(Kind::Read).wait(reads.len(), 0);
         taken
     }
 
     pub(super) fn take_look(&self) -> Option<Call> {
         let looks = &mut self.0.waiting.lock().looks;
-        let taken = looks.pop_front().map(Call::Look);
+        let taken = looks.pop_front().map(|look| Call::Look(look.request));
         self.0.counts.of(Kind::Look).wait(looks.len(), 0);
         taken
+    }
+}
+
+impl LogQueue {
+    /// Whatever has waited since `before`, to be given up: a log that hangs must not let people wait for it in turn.
+    pub(super) fn take_late(&self, before: Instant) -> Vec<Call> {
+        let mut waiting = self.0.waiting.lock();
+        let Waiting { opens, appends, reads, looks, .. } = &mut *waiting;
+        let mut late = vec![
+            Call::Open(late_of(opens, before).collect()),
+            Call::Append(late_of(appends, before).collect()),
+        ];
+        late.extend(late_of(reads, before).map(Call::Read));
+        late.extend(late_of(looks, before).map(Call::Look));
+        waiting.bytes = waiting.appends.iter().map(|append| append.request.bytes()).sum();
+        for kind in Kind::ALL {
+            let (requests, bytes) = waiting.size(kind);
+            self.0.counts.of(kind).wait(requests, bytes);
+        }
+        late
     }
 }
 
@@ -131,6 +158,24 @@ impl LogSink for LogQueue {
         }
         Ok(())
     }
+}
+
+// === impl Waits ===
+
+impl<T> Waits<T> {
+    fn now(request: T) -> Self {
+        Self { since: Instant::now(), request }
+    }
+
+    fn take(self) -> T {
+        self.request
+    }
+}
+
+/// Those at the front, which have waited longest.
+fn late_of<T>(waiting: &mut VecDeque<Waits<T>>, before: Instant) -> impl Iterator<Item = T> {
+    let late = waiting.partition_point(|waits| waits.since <= before);
+    waiting.drain(..late).map(Waits::take)
 }
 
 // === impl Waiting ===
@@ -153,18 +198,19 @@ impl Waiting {
         }
         match request {
             LogRequest::Open { topic, slot, fence, known } => {
-                self.opens.push_back(Opening { topic, slot, fence, known });
+                self.opens.push_back(Waits::now(Opening { topic, slot, fence, known }));
             }
             LogRequest::Append { topic, slot, fence, known, retention, messages } => {
                 let opening = Opening { topic, slot, fence, known };
                 let append = Appending { opening, retention, messages };
                 self.bytes += append.bytes();
-                self.appends.push_back(append);
+                self.appends.push_back(Waits::now(append));
             }
             LogRequest::Read { reader, topic, slot, epoch, cursor, count_max, bytes_max } => {
-                self.reads.push_back(Reading { reader, topic, slot, epoch, cursor, count_max, bytes_max });
+                let read = Reading { reader, topic, slot, epoch, cursor, count_max, bytes_max };
+                self.reads.push_back(Waits::now(read));
             }
-            LogRequest::Look { look, topics } => self.looks.push_back(Looking { look, topics }),
+            LogRequest::Look { look, topics } => self.looks.push_back(Waits::now(Looking { look, topics })),
         }
         Ok(waiting == 0)
     }

@@ -298,6 +298,26 @@ fn a_log_that_is_gone_is_told_of_and_so_is_its_return() {
 }
 
 #[test]
+fn nobody_waits_for_the_time_outs_of_others() {
+    run(async {
+        let world = World::new(QueueBounds::default());
+        world.store.set_reachable(false);
+        world.log.take(Duration::from_secs(1));
+        let begun = Instant::now();
+        for number in 0..10_000 {
+            let topic = format!("u:{number}");
+            world.submit(append(&topic, &["k"], &short()));
+            world.submit(open(&topic));
+            world.submit(read(number, &topic, None, Cursor::After(0)));
+            world.submit(look(number, &[&topic]));
+        }
+        world.answers(40_000).await;
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert_eq!(world.figures("append").iter().find(|(name, _)| name == "waiting_bytes").unwrap().1, "0");
+    });
+}
+
+#[test]
 fn calls_are_small_after_the_log_did_not_confirm() {
     run(async {
         let world = World::new(QueueBounds::default());

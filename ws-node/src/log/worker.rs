@@ -22,6 +22,9 @@ const READS_OUT_MAX: usize = 32;
 const LOOKS_OUT_MAX: usize = 1;
 /// Messages and entries in one batch of answers, about: the node's lock is held for as long as they take.
 const BATCH_MAX: usize = 512;
+/// How long a request waits behind others while the log does not confirm. Its sender is told in time, as what waits is asked
+/// for again before it is given up.
+const LATE_AFTER: Duration = Duration::from_secs(2);
 /// How often it is logged, at most, that the log does not confirm.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
@@ -56,6 +59,8 @@ struct Health {
     /// It was logged that it does not, and not yet that it does again.
     warned: bool,
     last: Option<Instant>,
+    /// Why the last call was not confirmed, if it was not.
+    failing: Option<LogError>,
 }
 
 // === impl LogWorker ===
@@ -76,6 +81,7 @@ impl LogWorker {
                 () = self.queue.ready() => {}
                 Some(Ok(ended)) = calls.join_next() => {
                     let mut answers = self.end_of(ended);
+                    answers.extend(self.late(Instant::now()));
                     while let Some(Ok(ended)) = calls.try_join_next() {
                         answers.extend(self.end_of(ended));
                     }
@@ -117,6 +123,14 @@ impl LogWorker {
         }
     }
 
+    /// Gives up what has waited too long, while the log does not confirm: calls end by their time-out then, and what waits
+    /// behind them would wait for many.
+    fn late(&self, now: Instant) -> Vec<LogAnswer> {
+        let Some(error) = self.health.failing.as_ref() else { return Vec::new() };
+        let Some(before) = now.checked_sub(LATE_AFTER) else { return Vec::new() };
+        self.queue.take_late(before).into_iter().flat_map(|call| call.give_up(error)).collect()
+    }
+
     fn end_of(&mut self, ended: Ended) -> Vec<LogAnswer> {
         let Ended { kind, cost, took, answers } = ended;
         let failures = || answers.iter().flat_map(failures);
@@ -146,6 +160,7 @@ impl Drop for LogWorker {
 
 impl Health {
     fn observe(&mut self, failure: Option<&LogError>) {
+        self.failing = failure.cloned();
         match failure {
             Some(error) if !self.warned && self.last.is_none_or(|last| last.elapsed() >= WARN_EVERY) => {
                 (self.warned, self.last) = (true, Some(Instant::now()));

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use cluster::log::{Append, Batch, Log, LogError, Open, Opened, Position, Read, ReadRequest, Topic};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::LogEvents;
 use crate::core::log_port::LogAnswer;
@@ -19,6 +19,8 @@ pub(super) struct Double {
     /// Topics of each call, as they came.
     calls: watch::Sender<Vec<usize>>,
     fault: Mutex<Option<Fault>>,
+    /// How long each call takes.
+    takes: Mutex<Duration>,
 }
 
 enum Fault {
@@ -45,7 +47,7 @@ struct Seen {
 impl Double {
     pub(super) fn new(log: Arc<dyn Log>) -> Self {
         let (held, calls) = (watch::Sender::new(false), watch::Sender::default());
-        Self { log, held, calls, fault: Mutex::default() }
+        Self { log, held, calls, fault: Mutex::default(), takes: Mutex::default() }
     }
 
     /// Lets no call through from now on.
@@ -82,8 +84,15 @@ impl Double {
         *self.fault.lock() = Some(Fault::Silence);
     }
 
+    /// Each call takes so long from now on.
+    pub(super) fn take(&self, time: Duration) {
+        *self.takes.lock() = time;
+    }
+
     async fn enter(&self, topics: usize) {
         self.calls.send_modify(|calls| calls.push(topics));
+        let takes = *self.takes.lock();
+        sleep(takes).await;
         self.held.subscribe().wait_for(|held| !held).await.unwrap();
     }
 }
