@@ -199,7 +199,7 @@ class World {
     hold(this.timers.has("loop") === seeking, "one loop exactly while seeking");
     hold(this.timers.has("alive") === (link !== undefined), "a dead-line exactly while connected");
     hold(this.timers.has("retire") === (old > 0 && detached), "retire");
-    if (link && !dial) hold(Object.values(this.state.topics).every(({ want, asked }) => !want || asked === link.socket || this.timers.has("join")), "told all");
+    if (link && !dial) hold(Object.values(this.state.topics).every(({ want, asked, pending }) => !want || asked === link.socket || pending === link.socket || this.timers.has("join")), "told all");
     hold(this.timers.has("move") === (!!link && (!!dial || (!!move && !due))), "move");
     hold(same([...this.waiting.keys()], outbox.map((entry) => entry.ref)), "every send is waiting or answered");
     hold(outbox.length === 0 || this.timers.has("outbox"), "every send has an end");

@@ -56,7 +56,11 @@ class Session {
       this.out.push({ op: "ack", ref, topic });
       const ack = this.out.at(-1) as Frame;
       if (op === "leave") this.topics.delete(topic);
-      else Object.assign(ack, this.topics.has(topic) ? { ...this.head(topic), recovered: true } : this.arrive(topic, frame.since));
+      else {
+        const cursor = this.topics.get(topic);
+        const stays = cursor && !cursor.pending && !frame.since;
+        Object.assign(ack, stays ? { ...this.head(topic), recovered: true } : this.arrive(topic, frame.since));
+      }
     }
     if (op === "detach") {
       this.topics.clear();

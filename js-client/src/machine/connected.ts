@@ -7,7 +7,7 @@ import { closed, dial } from "./dial.js";
 import { answered, errorOf, flush, orphan } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
-import { admit, refuse, skip, stand } from "./topics.js";
+import { admit, ask, refuse, skip, stand } from "./topics.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
@@ -38,7 +38,11 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
     act(t, "emit", "presence", change as unknown as PresenceChange);
   }
   const topic = frame["topic"] as string;
-  if (frame.op === "recovered") stand(t, link.socket, topic, frame);
+  // One that is being left was pending before: what counts is the `join` after that.
+  if (frame.op === "recovered" && !t.topics[topic]?.leaving) {
+    stand(t, link.socket, topic, frame);
+    ask(t);
+  }
   // By the application's back end.
   if (frame.op === "removed") refuse(t, topic, "removed");
   if (frame.op !== "error" || "ref" in frame) {

@@ -55,6 +55,8 @@ export interface Topic {
   readonly asked: number;
   /** The `ref` it was told with, until the answer. */
   readonly ref?: string | undefined;
+  /** The last socket whose session was said to be in it. */
+  readonly inside?: number;
   /** The socket on which the log has not answered yet; 0: none. */
   readonly pending?: number;
 }

@@ -42,15 +42,20 @@ export function unfollow(t: Turn, name: string): void {
   ask(t);
 }
 
-/** Says on the link what it was not told yet. During a dial nothing: two sockets would join at two places, with a hole between. */
+/**
+ * Says on the link what it was not told yet. During a dial nothing: two sockets would join at two places, with a hole between.
+ * A group that the session is in stays where it is if no place is said, once the node knows where that is: with a place it would
+ * begin there again, and what is on its way from before would come twice.
+ */
 export function ask(t: Turn): void {
   const socket = t.dial ? 0 : (t.link?.socket ?? 0);
   for (const [name, topic] of Object.entries(t.topics)) {
-    const { want, asked, presence, leaving } = topic;
-    if (!socket || !want || asked === socket) continue;
+    const { want, asked, presence, leaving, inside, pending } = topic;
+    if (!socket || !want || asked === socket || pending === socket) continue;
     const ref = `t${++t.count}`;
     put(t, name, { ...topic, asked: socket, ref });
-    const what = leaving ? { op: "leave" } : { op: want, since: placeOf(topic), presence: presence || undefined };
+    const since = inside === socket ? undefined : placeOf(topic);
+    const what = leaving ? { op: "leave" } : { op: want, since, presence: presence || undefined };
     act(t, "write", socket, JSON.stringify({ ...what, ref, group: name.slice(2) }));
   }
 }
@@ -88,6 +93,7 @@ export function stand(t: Turn, socket: number, name: string, { epoch, offset, re
     asked: presence ? asked : socket,
     ref: undefined,
     from: Math.min(topic.from ?? 0, socket),
+    inside: socket,
     leaving: false,
     pending: recovered === "pending" ? socket : 0,
   });
