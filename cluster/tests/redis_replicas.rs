@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringdial_cluster::log::{Cursor, Log, Open};
+use ringdial_cluster::log::{Cursor, Log, Open, ReadRequest};
 use ringdial_cluster::store::{RedisConfig, RedisStore};
 
 use self::log::support::*;
@@ -76,11 +76,13 @@ fn a_primary_that_becomes_a_replica_is_left_until_there_is_one_again() {
         };
         assert_eq!(clients(), 1, "the log's own connection");
 
+        let started = std::time::Instant::now();
         follow(&server, Some(&other));
         let refused = append(&*log, home("u:a"), plenty(), &[plain("y")]).await.unwrap_err();
         assert_eq!((refused.code(), refused.temporary()), ("log_unavailable", true), "{refused}");
         // Where a name led to the new primary, it would be found now.
         until("the connection to be given up", || async { clients() == 0 }).await;
+        assert!(started.elapsed() < Duration::from_secs(4), "at once, and not when it is looked at");
         until("it to be a replica", || async { info(&server, "master_link_status") == "up" }).await;
         until("the replica to be refused", || async {
             let touched = log.touch(&[topic("u:a")]).await.remove(0);
@@ -96,6 +98,27 @@ fn a_primary_that_becomes_a_replica_is_left_until_there_is_one_again() {
         let opened = open(&*log, known).await.unwrap();
         // The other one, which it followed, held nothing.
         assert_ne!(opened.position.epoch, before.epoch);
+    });
+}
+
+#[test]
+fn who_only_reads_leaves_a_replica_too() {
+    block_on(async {
+        let (server, other) = (Server::start(&[]), Server::start(&[]));
+        let log = connect(&server, 0);
+        read(&*log, "u:a", None, Cursor::After(0)).await;
+        follow(&server, Some(&other));
+        let refused = || async {
+            let request = ReadRequest {
+                topic: topic("u:a"),
+                epoch: None,
+                cursor: Cursor::After(0),
+                count_max: 1,
+                bytes_max: 1,
+            };
+            log.read(&request).await.is_err_and(|error| error.to_string().contains("is a replica"))
+        };
+        until("reading to be refused", refused).await;
     });
 }
 

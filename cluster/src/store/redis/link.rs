@@ -26,8 +26,9 @@ use crate::store::StoreError;
 /// First and longest pause between attempts to connect.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// How often subscriptions are made again on a standing connection, in case the server has dropped one in silence.
-const RESUBSCRIBE_EVERY: Duration = Duration::from_secs(15);
+/// How often a standing connection is looked at: whether its server is a replica by now, which who only reads is never
+/// told, and whether it has dropped a subscription in silence, which is made again.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// One server's connection. Dropping it ends the connection.
 pub(super) struct Link {
@@ -295,10 +296,14 @@ impl LinkKeeper {
                     return connection.why.get().cloned().unwrap_or_else(lost);
                 }
                 _ = more.changed() => {}
-                () = sleep(RESUBSCRIBE_EVERY) => {}
+                () = sleep(LOOK_EVERY) => {}
             }
+            let looked = match self.refuse_replica(&mut connection).await {
+                Ok(()) => self.subscribe(&mut connection).await,
+                Err(error) => Err(error),
+            };
             // A slow server keeps its connection: the poll stands in for the subscription.
-            if let Err(error) = self.subscribe(&mut connection).await
+            if let Err(error) = looked
                 && !matches!(error, StoreError::TimedOut { .. })
             {
                 return error;
