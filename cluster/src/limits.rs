@@ -32,6 +32,9 @@ pub const fn frames_burst(sends_burst: u32) -> u32 {
 /// Bytes of copies that count as one send: a large message to many users counts as several.
 pub const SEND_COST_BYTES: usize = 64 * 1024;
 
+/// Users that count as one send: each is a message of its own.
+pub const SEND_COST_USERS: usize = 50;
+
 /// Bytes that may wait for a slow client, at most. Configurable.
 pub const OUTBOUND_BYTES_MAX: usize = 1024 * 1024;
 

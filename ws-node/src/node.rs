@@ -144,7 +144,9 @@ impl PeerEvents for Node {
         match direction {
             Direction::Inbound => {
                 self.links.lock().insert(link, Side::Asker);
-                self.core().asker_opened(link.number(), PeerSink(sender));
+                let mut core = self.core();
+                core.asker_opened(link.number(), PeerSink(sender));
+                core.asker_is(link.number(), &peer.id);
             }
             Direction::Outbound => {
                 self.links.lock().insert(link, Side::Home(peer.id.clone()));

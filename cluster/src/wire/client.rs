@@ -176,13 +176,14 @@ impl<'a> ClientFrame<'a> {
 // === impl Send ===
 
 impl Send<'_> {
-    /// How many sends it counts as: one, or to several users one for each [`limits::SEND_COST_BYTES`] that its copies
-    /// take together, since every inbox gets a frame of its own.
+    /// How many sends it counts as: one, or to several users one for each [`limits::SEND_COST_USERS`] of them, or for each
+    /// [`limits::SEND_COST_BYTES`] that its copies take together, since every inbox gets a message of its own.
     pub fn cost(&self) -> u32 {
         match &self.to {
             Target::Users(users) => {
-                let copies = users.len().saturating_mul(self.data.get().len());
-                u32::try_from(copies / limits::SEND_COST_BYTES).unwrap_or(u32::MAX).max(1)
+                let copies = users.len().saturating_mul(self.data.get().len()) / limits::SEND_COST_BYTES;
+                let cost = copies.max(users.len() / limits::SEND_COST_USERS);
+                u32::try_from(cost).unwrap_or(u32::MAX).max(1)
             }
             Target::User(_) | Target::Group(_) | Target::All | Target::Match(_) => 1,
         }

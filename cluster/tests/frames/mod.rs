@@ -16,7 +16,7 @@ const AT: Position = Position { epoch: Epoch::new(1), offset: 7 };
 
 /// Frames of a client that together have all fields of the op; those that exclude each other are in different ones.
 pub(crate) fn client_frames(op: &str) -> Vec<Value> {
-    let since = json!({ "epoch": "00000000000000ff", "offset": 1 });
+    let since = json!({ "epoch": "00000000000000ff", "offset": 0 });
     let send =
         |to: Value| json!({ "op": "send", "ref": 1, "to": to, "data": null, "key": "k", "ephemeral": true });
     let history = |way: &str| json!({ "op": "history", "ref": 1, "group": "g", "epoch": "00000000000000ff", "limit": 1, way: 1 });

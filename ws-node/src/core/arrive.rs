@@ -42,8 +42,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.presence.at(now.tick_ms);
         self.has_follower(name);
         self.sessions.wait(key, Arc::clone(&shared), now.tick_ms + ARRIVAL_WAIT_MS);
-        self.tell_of(name, now);
         self.came_to(key, &shared);
+        self.tell_of(name, now);
         self.advance(key, name, now);
     }
 

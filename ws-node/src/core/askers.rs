@@ -20,6 +20,8 @@ pub(super) struct Askers<L>(HashMap<u64, Asker<L>>);
 #[derive(Debug)]
 pub(super) struct Asker<L> {
     pub(super) sink: L,
+    /// The process behind it.
+    peer: Option<Box<str>>,
     topics: HashSet<Arc<str>>,
     /// Topics of which something durable could not be sent: their heads are, as soon as there is room.
     behind: HashSet<Arc<str>>,
@@ -30,9 +32,15 @@ pub(super) struct Asker<L> {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Somebody dialled.
     pub fn asker_opened(&mut self, link: u64, sink: L) {
-        self.askers
-            .0
-            .insert(link, Asker { sink, topics: HashSet::new(), behind: HashSet::new(), refusing: false });
+        let (topics, behind) = (HashSet::new(), HashSet::new());
+        self.askers.0.insert(link, Asker { sink, peer: None, topics, behind, refusing: false });
+    }
+
+    /// Who that was.
+    pub fn asker_is(&mut self, link: u64, peer: &str) {
+        if let Some(asker) = self.askers.0.get_mut(&link) {
+            asker.peer = Some(peer.into());
+        }
     }
 
     /// Their link is gone, and their interest with it.
@@ -107,11 +115,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Tells processes that fell behind where their topics stand, as far as their links take it.
     pub(super) fn send_heads(&mut self) {
         for asker in self.askers.0.values_mut().filter(|asker| !asker.behind.is_empty()) {
-            let topics = &self.topics;
+            let (topics, mut full) = (&self.topics, false);
             asker.behind.retain(|name| {
+                if full {
+                    return true;
+                }
                 let stream = topics.get(name).and_then(|topic| topic.stream.as_ref());
                 let Some(position) = stream.and_then(|stream| stream.position) else { return false };
-                !asker.sink.send(encode(&FromHome::Head { topic: name, position }))
+                full = !asker.sink.send(encode(&FromHome::Head { topic: name, position }));
+                full
             });
         }
     }
@@ -163,6 +175,11 @@ impl<L> Default for Askers<L> {
 }
 
 impl<L: LinkSink> Askers<L> {
+    /// Whether this process has a link here.
+    pub(super) fn has(&self, peer: &str) -> bool {
+        self.0.values().any(|asker| asker.peer.as_deref() == Some(peer))
+    }
+
     pub(super) fn get(&self, link: u64) -> Option<&Asker<L>> {
         self.0.get(&link)
     }

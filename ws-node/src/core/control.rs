@@ -72,7 +72,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let frame = encode(&FromHome::Control { topic: &name, control });
         let untold = self.askers.tell_all(&frame);
         let remote = self.topics.get(&name).map_or(&[][..], |topic| &topic.remote);
-        let all_told = remote.iter().all(|remote| !untold.contains(&remote.link));
+        let others = self.ring.members().filter(|member| member.id != self.me.id);
+        // A node that cannot be told may have sessions that are not known of here.
+        let all_linked = others.into_iter().all(|member| self.askers.has(&member.id));
+        let all_told = all_linked && remote.iter().all(|remote| !untold.contains(&remote.link));
         let elsewhere = remote.iter().map(|remote| remote.sessions).sum();
         let Controlled { sessions, refused } = self.control_here(&name, control, now);
         let sessions = sessions.saturating_add(elsewhere);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::homes::{Event, Outcome, Outgoing, RequestKey, View};
+use cluster::homes::{CALL_WAIT_MS, Event, Outcome, Outgoing, RequestKey, View};
 use cluster::wire::peer::{Audience, FromHome, decode};
 use cluster::wire::topic::EVERYONE;
 
@@ -22,9 +22,17 @@ pub(super) struct Homes<L> {
 #[derive(Debug, Default)]
 struct Told {
     /// Unanswered interest, by call.
-    interests: HashMap<u64, Vec<Arc<str>>>,
+    interests: HashMap<u64, Asked>,
     /// Topics whose number of followers here it is still to be told.
     untold: HashSet<Arc<str>>,
+}
+
+/// A request about interest.
+#[derive(Debug)]
+struct Asked {
+    names: Vec<Arc<str>>,
+    /// When it is made again, from the first look at it on.
+    due_ms: Option<u64>,
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -91,6 +99,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Gives up on calls that were not answered in time.
     pub(super) fn expire_calls(&mut self, now: Now) {
+        self.homes.told.values_mut().for_each(|told| told.ask_again(now.tick_ms));
         let overdue = self.homes.calls.expire(now.tick_ms);
         overdue.into_iter().for_each(|event| self.no_longer_out(event, now));
     }
@@ -151,7 +160,7 @@ impl<L: LinkSink> Homes<L> {
         let sent = self.calls.offer(node, frame);
         let told = self.told(node);
         if sent {
-            told.interests.insert(call, names);
+            told.interests.insert(call, Asked { names, due_ms: None });
         } else {
             told.untold.extend(names);
         }
@@ -160,13 +169,14 @@ impl<L: LinkSink> Homes<L> {
 
     /// The topics of an answered request about interest.
     pub(super) fn asked_for(&mut self, node: &str, call: u64) -> Vec<Arc<str>> {
-        self.told.get_mut(node).and_then(|told| told.interests.remove(&call)).unwrap_or_default()
+        let asked = self.told.get_mut(node).and_then(|told| told.interests.remove(&call));
+        asked.map(|asked| asked.names).unwrap_or_default()
     }
 
     /// A home refused a message, a question, or to take note of interest.
     fn not_home(&mut self, node: &str, call: u64) {
         match self.told.get_mut(node).and_then(|told| told.interests.remove(&call)) {
-            Some(names) => self.told(node).untold.extend(names),
+            Some(asked) => self.told(node).untold.extend(asked.names),
             None => self.calls.not_home(node, call),
         }
     }
@@ -178,5 +188,18 @@ impl<L: LinkSink> Homes<L> {
 
     fn told(&mut self, node: &str) -> &mut Told {
         self.told.entry(node.to_owned()).or_default()
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Requests whose answer must have been lost, since a home answers at once: it had no room for it.
+    fn ask_again(&mut self, now_ms: u64) {
+        let overdue =
+            |_: &u64, asked: &mut Asked| *asked.due_ms.get_or_insert(now_ms + CALL_WAIT_MS) <= now_ms;
+        for (_, asked) in self.interests.extract_if(overdue) {
+            self.untold.extend(asked.names);
+        }
     }
 }

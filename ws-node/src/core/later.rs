@@ -12,13 +12,19 @@ const LINGER_MS_MAX: u64 = 300_000;
 /// Topics that are remembered though nobody follows them, at most.
 const LINGERING_MAX: usize = 100_000;
 
+/// Topics that the log is asked about in one tick, at most, if no message waits for it.
+const CALM_PER_TICK: usize = 5_000;
+
 /// How often the log is asked about each topic at home here, so that it does not forget where they stand, milliseconds.
 const TOUCH_MS: u64 = 6 * 60 * 60 * 1_000;
 
 /// Topics to be looked after.
 #[derive(Debug, Default)]
 pub(super) struct Later {
-    next: Vec<Arc<str>>,
+    /// Messages wait there.
+    urgent: Vec<Arc<str>>,
+    /// Only the log is to be asked.
+    next: VecDeque<Arc<str>>,
     lingering: VecDeque<(u64, Arc<str>)>,
     touch_due_ms: u64,
 }
@@ -71,7 +77,11 @@ impl Later {
     /// Has a topic looked after with the next tick.
     pub(super) fn push(&mut self, name: &Arc<str>, stream: &mut Stream) {
         if !std::mem::replace(&mut stream.queued, true) {
-            self.next.push(Arc::clone(name));
+            if stream.has_waiting() {
+                self.urgent.push(Arc::clone(name));
+            } else {
+                self.next.push_back(Arc::clone(name));
+            }
         }
     }
 
@@ -79,7 +89,11 @@ impl Later {
         self.lingering.len()
     }
 
+    /// Whose turn it is: all where messages wait, and so many of the others that a tick stays short.
     pub(super) fn take(&mut self) -> Vec<Arc<str>> {
-        std::mem::take(&mut self.next)
+        let calm = self.next.len().min(CALM_PER_TICK);
+        let mut turn = std::mem::take(&mut self.urgent);
+        turn.extend(self.next.drain(..calm));
+        turn
     }
 }

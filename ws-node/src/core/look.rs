@@ -44,11 +44,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The log says where they stand.
     pub(super) fn looked(&mut self, results: Vec<(Arc<str>, Standing)>, now: Now) {
         for (name, result) in results {
-            // What is lost is for the home to say.
-            if let Ok(Some(head)) = result
-                && self.topics.get(&name).is_some_and(|topic| topic.feed.position.is_some())
-            {
-                self.take_head(&name, head, now);
+            let Some(known) = self.topics.get(&name).and_then(|topic| topic.feed.position) else { continue };
+            match result {
+                Ok(Some(head)) if head.epoch == known.epoch => self.take_head(&name, head, now),
+                // What is lost is for the home to say.
+                Ok(_) => self.ask_home_again(&name, now),
+                Err(_) => {}
             }
         }
     }

@@ -68,6 +68,11 @@ impl Stream {
         !self.waiting.is_empty() || self.is_out()
     }
 
+    /// Whether messages wait to be stored.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(super) fn is_out(&self) -> bool {
         !matches!(self.out, Out::Nothing)
     }

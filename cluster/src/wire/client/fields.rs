@@ -119,7 +119,8 @@ impl<'a> Fields<'a> {
             return Err(ErrorCode::TooManyGroups);
         }
         let groups = groups.into_iter().map(|group| id(group.0)).collect::<Result<_, _>>()?;
-        let resume = resume.into_iter().map(|(topic, since)| (topic, since.into())).collect();
+        let since = |(topic, since): (String, SinceFields)| since.checked().map(|since| (topic, since));
+        let resume = resume.into_iter().map(since).collect::<Result<_, _>>()?;
         Ok(Hello { replaces: optional_id(self.replaces)?, groups, resume })
     }
 
@@ -134,7 +135,7 @@ impl<'a> Fields<'a> {
         let since: Option<SinceFields> = optional(self.since)?;
         let presence = optional(self.presence)?.unwrap_or(false);
         let About { group, .. } = self.about(reference)?;
-        Ok(Join { reference, group, since: since.map(Into::into), presence })
+        Ok(Join { reference, group, since: since.map(SinceFields::checked).transpose()?, presence })
     }
 
     fn about(self, reference: Reference<'a>) -> Result<About<'a>, ErrorCode> {
@@ -182,11 +183,13 @@ impl<'a> Target<'a> {
     }
 }
 
-// === impl Since ===
+// === impl SinceFields ===
 
-impl From<SinceFields> for Since {
-    fn from(fields: SinceFields) -> Self {
-        Self { epoch: fields.epoch, offset: fields.offset }
+impl SinceFields {
+    /// An offset says nothing without its epoch, but for the place before the first entry.
+    fn checked(self) -> Result<Since, ErrorCode> {
+        let Self { epoch, offset } = self;
+        if epoch.is_none() && offset > 0 { Err(ErrorCode::BadRequest) } else { Ok(Since { epoch, offset }) }
     }
 }
 

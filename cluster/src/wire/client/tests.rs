@@ -54,6 +54,7 @@ fn hello_names_groups_and_positions() {
     let wrong = |fields: &str| refused(&format!(r#"{{"op":"hello",{fields}}}"#)).1;
     assert_eq!(wrong(r#""resume":{"u:bob":{"epoch":"FF","offset":5}}"#), ErrorCode::BadRequest);
     assert_eq!(wrong(r#""resume":{"u:bob":{"epoch":null}}"#), ErrorCode::BadRequest);
+    assert_eq!(wrong(r#""resume":{"u:bob":{"offset":1}}"#), ErrorCode::BadRequest);
     assert_eq!(wrong(r#""groups":["a\u0000"]"#), ErrorCode::BadId);
     let many = format!(r#""groups":["a"{}]"#, r#","a""#.repeat(limits::TOPICS_PER_HELLO_MAX));
     assert_eq!(wrong(&many), ErrorCode::TooManyGroups);

@@ -1,7 +1,9 @@
 //! A node's own members of a group, by user, and what of them the group's home is still to be told.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use super::users::{Loss, Users};
 
 /// Users in one report, at most: well under a link's frame limit with the longest names.
 const USERS_PER_REPORT: usize = 500;
@@ -13,11 +15,11 @@ const LEFT_MORE_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(in crate::core) struct Members {
     grace_ms: u64,
-    users: HashMap<Arc<str>, User>,
+    users: Users<User>,
     /// Sessions here want to be told who comes and goes.
     watching: bool,
     /// For a home that is told; otherwise it is told of all when it can be.
-    untold: Option<Untold>,
+    untold: Option<Box<Untold>>,
 }
 
 /// What a home is told in one frame.
@@ -36,8 +38,8 @@ pub(in crate::core) struct Report {
 #[derive(Debug)]
 struct User {
     sessions: u32,
-    /// The last loss of a session counts until then, unless one came since.
-    lost_until_ms: u64,
+    /// The last loss of a session, unless one came since.
+    lost: Loss,
 }
 
 /// What the home does not know yet. Nobody is in both.
@@ -55,7 +57,7 @@ struct Untold {
 impl Members {
     /// Nobody, and nobody to tell.
     pub(in crate::core) fn new(grace_ms: u64) -> Self {
-        Self { grace_ms, users: HashMap::new(), watching: false, untold: None }
+        Self { grace_ms, users: Users::new(), watching: false, untold: None }
     }
 
     /// Whether nobody is left here, and its home knows.
@@ -76,19 +78,17 @@ impl Members {
 
     /// Everybody, ascending.
     pub(in crate::core) fn users(&self) -> Vec<Arc<str>> {
-        let mut users: Vec<_> = self.users.keys().cloned().collect();
-        users.sort_unstable();
-        users
+        self.users.names()
     }
 
     /// A session of the user's came; true if it is their first one here.
     pub(in crate::core) fn joined(&mut self, user: &Arc<str>) -> bool {
         if let Some(present) = self.users.get_mut(user) {
             present.sessions += 1;
-            present.lost_until_ms = 0;
+            present.lost = Loss::default();
             return false;
         }
-        self.users.insert(Arc::clone(user), User { sessions: 1, lost_until_ms: 0 });
+        self.users.insert(Arc::clone(user), User { sessions: 1, lost: Loss::default() });
         if let Some(untold) = &mut self.untold {
             untold.came(user);
         }
@@ -100,14 +100,14 @@ impl Members {
     pub(in crate::core) fn left(&mut self, user: &str, lost: bool, now_ms: u64) -> Option<bool> {
         let present = self.users.get_mut(user)?;
         if lost {
-            present.lost_until_ms = now_ms + self.grace_ms;
+            present.lost = Loss::until(now_ms + self.grace_ms);
         }
         present.sessions -= 1;
         if present.sessions > 0 {
             return None;
         }
-        let (user, User { lost_until_ms, .. }) = self.users.remove_entry(user)?;
-        let lost = lost_until_ms > now_ms;
+        let (user, User { lost, .. }) = self.users.remove(user)?;
+        let lost = lost.counts_until(now_ms, self.grace_ms).is_some();
         if let Some(untold) = &mut self.untold {
             untold.went(user, lost);
             if untold.left.len() > self.users.len() + LEFT_MORE_MAX {
@@ -119,8 +119,8 @@ impl Members {
 
     /// The home is another one, or the link to it: it is to be told of everybody.
     pub(in crate::core) fn tell_all(&mut self) {
-        let joined = self.users.keys().cloned().collect();
-        self.untold = Some(Untold { begins: true, joined, ..Untold::default() });
+        let joined = self.users.iter().map(|(user, _)| Arc::clone(user)).collect();
+        self.untold = Some(Box::new(Untold { begins: true, joined, ..Untold::default() }));
     }
 
     /// There is no home to tell, or it is this node.

@@ -15,6 +15,7 @@ mod members;
 mod roster;
 mod schedule;
 mod state;
+mod users;
 
 pub(super) use self::arrivals::Arrivals;
 pub(super) use self::given::{Given, Tell};

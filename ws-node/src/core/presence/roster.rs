@@ -4,10 +4,12 @@
 //! is told twice. A new home *settles* for a grace before it tells anything, since those who had members at the old
 //! one come one after the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use cluster::limits::ROSTER_MAX;
+
+use super::users::{Loss, Users};
 
 /// The least time between two changes that are told, milliseconds.
 const PAUSE_MS: u64 = 100;
@@ -56,7 +58,7 @@ pub(in crate::core) enum Known {
 #[derive(Debug)]
 pub(in crate::core) struct Roster {
     grace_ms: u64,
-    members: HashMap<Arc<str>, Member>,
+    members: Users<Member>,
     /// Members whom nobody has any more, by when they will have left.
     pub(super) parting: BTreeSet<(u64, Arc<str>)>,
     telling: Telling,
@@ -68,8 +70,8 @@ pub(in crate::core) struct Roster {
 #[derive(Debug)]
 struct Member {
     sources: Sources,
-    /// The last loss of one of the user's sessions counts until then, unless one came since.
-    lost_until_ms: u64,
+    /// The last loss of one of the user's sessions, unless one came since.
+    lost: Loss,
 }
 
 /// Mostly one, so that a member needs no memory of its own for it.
@@ -77,7 +79,8 @@ struct Member {
 enum Sources {
     None,
     One(Source),
-    Several(Vec<Source>),
+    // Behind one pointer, so that most need no room for it.
+    Several(Box<[Source]>),
 }
 
 /// What those who watch know.
@@ -98,7 +101,7 @@ impl Roster {
     pub(in crate::core) fn new(grace_ms: u64) -> Self {
         Self {
             grace_ms,
-            members: HashMap::new(),
+            members: Users::new(),
             parting: BTreeSet::new(),
             telling: Telling::Users(BTreeMap::new()),
             not_before_ms: 0,
@@ -125,9 +128,7 @@ impl Roster {
         if self.members.len() > ROSTER_MAX {
             return None;
         }
-        let mut users: Vec<_> = self.members.keys().cloned().collect();
-        users.sort_unstable();
-        Some(users)
+        Some(self.members.names())
     }
 
     /// What to tell somebody who begins to watch, so that the changes to come mean the same to them as to all others;
@@ -140,7 +141,7 @@ impl Roster {
         };
         let untold = |user: &&Arc<str>| changed.get(*user).is_some_and(|came| *came);
         let went = changed.iter().filter(|(_, came)| !**came).map(|(user, _)| user);
-        let known = self.members.keys().filter(|user| !untold(user)).chain(went);
+        let known = self.members.iter().map(|(user, _)| user).filter(|user| !untold(user)).chain(went);
         let mut users: Vec<_> = known.cloned().collect();
         users.sort_unstable();
         Some(Known::Users(users))
@@ -154,16 +155,17 @@ impl Roster {
     /// A user's first session at a source. A session of the user's that was lost counts as having come back.
     pub(in crate::core) fn joined(&mut self, source: Source, user: &Arc<str>) {
         let Some(member) = self.members.get_mut(user) else {
-            let member = Member { sources: Sources::One(source), lost_until_ms: 0 };
+            let member = Member { sources: Sources::One(source), lost: Loss::default() };
             self.members.insert(Arc::clone(user), member);
             self.telling.note(user, true);
             return;
         };
         if member.sources.is_empty() {
-            self.parting.remove(&(member.lost_until_ms, Arc::clone(user)));
+            let first_ms = self.parting.first().map_or(0, |(until_ms, _)| *until_ms);
+            self.parting.remove(&(member.lost.time_from(first_ms), Arc::clone(user)));
         }
         if member.sources.add(source) {
-            member.lost_until_ms = 0;
+            member.lost = Loss::default();
         }
     }
 
@@ -174,7 +176,7 @@ impl Roster {
             return;
         }
         if lost {
-            member.lost_until_ms = now_ms + self.grace_ms;
+            member.lost = Loss::until(now_ms + self.grace_ms);
         }
         if member.sources.is_empty() {
             self.part(user, now_ms);
@@ -246,12 +248,11 @@ impl Roster {
 
     /// Nobody has this member any more.
     fn part(&mut self, user: &str, now_ms: u64) {
-        let Some((user, member)) = self.members.get_key_value(user) else { return };
-        let (user, until_ms) = (Arc::clone(user), member.lost_until_ms);
-        if until_ms > now_ms {
-            self.parting.insert((until_ms, user));
-        } else {
-            self.remove(&user);
+        let Some((user, member)) = self.members.get(user) else { return };
+        let user = Arc::clone(user);
+        match member.lost.counts_until(now_ms, self.grace_ms) {
+            Some(until_ms) => _ = self.parting.insert((until_ms, user)),
+            None => self.remove(&user),
         }
     }
 
@@ -306,8 +307,8 @@ impl Sources {
         }
         match self {
             Self::None => *self = Self::One(source),
-            Self::One(only) => *self = Self::Several(vec![*only, source]),
-            Self::Several(all) => all.push(source),
+            Self::One(only) => *self = Self::Several(Box::new([*only, source])),
+            Self::Several(all) => *all = all.iter().copied().chain([source]).collect(),
         }
         true
     }
@@ -320,10 +321,8 @@ impl Sources {
         match self {
             Self::None | Self::One(_) => *self = Self::None,
             Self::Several(all) => {
-                all.retain(|other| *other != source);
-                if let [only] = all[..] {
-                    *self = Self::One(only);
-                }
+                let rest: Box<[Source]> = all.iter().copied().filter(|other| *other != source).collect();
+                *self = if let [only] = rest[..] { Self::One(only) } else { Self::Several(rest) };
             }
         }
         true

@@ -144,6 +144,7 @@ impl World {
         self.next_link += 1;
         self.links.insert(id, Link { from, to, there: there.clone(), back: back.clone() });
         self.nodes[to].asker_opened(id, back);
+        self.nodes[to].asker_is(id, &format!("n{from}"));
         self.nodes[from].home_opened(&format!("n{to}"), id, there);
     }
 
