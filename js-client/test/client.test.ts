@@ -162,7 +162,7 @@ describe("receiving", () => {
 });
 
 describe("closing", () => {
-  it("detaches, ends the socket with 1000, fails open sends, delivers nothing more, and can start again", async () => {
+  it("ends the socket with 1000, fails open sends, delivers nothing more, and can start again", async () => {
     const [service, node] = [await stage.lookup(), await stage.node("n1")];
     const { client, peer } = await stage.connected(node, service);
     const got: unknown[] = [];
@@ -175,7 +175,6 @@ describe("closing", () => {
     peer.send({ op: "message", topic: "u:alice", from: "bob", data: 2, time: 1 });
     await expect(send).rejects.toMatchObject({ code: "closed" });
     expect(await peer.closed).toBe(1000);
-    expect([await peer.frame("send"), await peer.frame("detach")]).toMatchObject([{ op: "send" }, { op: "detach" }]);
     expect(got).toEqual([1]);
     expect(client.status).toEqual({ state: "closed" });
     await expect(client.send({ user: "bob" }, 1)).rejects.toMatchObject({ code: "closed" });

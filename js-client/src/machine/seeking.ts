@@ -3,7 +3,7 @@ import { delay } from "../backoff.js";
 import type { Failure } from "../codes.js";
 import { RingdialError } from "../errors.js";
 import type { LookupAnswer, Reason } from "../types.js";
-import { DETACH, positive } from "../wire.js";
+import { positive } from "../wire.js";
 import { dial, overdue } from "./dial.js";
 import { remove } from "./outbox.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
@@ -67,8 +67,6 @@ export function next(t: Turn): void {
 /** The end, until the application acts. */
 export function end(t: Turn, cause?: RingdialError): void {
   act(t, "abandon");
-  // Or the user would count as there for a while, as after a lost socket.
-  if (t.link && !cause) act(t, "write", t.link.socket, DETACH);
   disarm(t, "loop", "alive", "move", "retire", "outbox", "join");
   drop(t, t.link?.socket, t.old, t.dial?.socket);
   t.phase = "closed";
