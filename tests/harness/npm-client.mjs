@@ -48,8 +48,14 @@ export async function startClient(cluster, user, { claims, early } = {}) {
   await client.connect();
   /** Breaks its sockets under it, without a word to anybody. */
   const cut = () => sockets.forEach((socket) => socket.terminate());
-  const back = () => until(`${user} is connected again`, () => states.at(-1) === 'connected', { within_ms: 20_000, describe: () => client.status });
-  return { client, user, states, moves, gaps, errors, cut, back };
+  /** The same, and waits until it is connected anew. */
+  const reconnect = async () => {
+    const connections = () => states.filter((state) => state === 'connected').length;
+    const before = connections();
+    cut();
+    await until(`${user} is connected again`, () => connections() > before, { within_ms: 20_000, describe: () => client.status });
+  };
+  return { client, user, states, moves, gaps, errors, cut, reconnect };
 }
 
 /**
