@@ -75,8 +75,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     fn take_interest(&mut self, link: u64, call: u64, topics: &[Interest<'_>], now: Now) {
-        let ending = topics.iter().all(|interest| interest.sessions == 0);
-        if !ending && !topics.iter().all(|interest| self.is_home(interest.topic)) {
+        // The end of an interest is taken note of wherever the topic is at home.
+        if topics.iter().any(|interest| interest.sessions > 0 && !self.is_home(interest.topic)) {
             let refusal = FromHome::NotHome { call, version: self.ring.version().as_u64() };
             return self.askers.send(link, &refusal, &mut self.counts.dropped_link_full);
         }

@@ -86,7 +86,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return self.advance_all(name, now);
         }
         let (known, standing) = match self.topics.get(name) {
-            Some(topic) => (topic.feed.position, topic.standing),
+            Some(topic) => (topic.feed.head(), topic.standing),
             None => (None, false),
         };
         let position = self.stream(name).stands_for(known, false);
@@ -156,7 +156,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Some(stream) = self.topics.get_mut(name).and_then(|topic| topic.stream.as_mut()) else { return };
         match result {
             Ok(opened) => {
-                stream.opened();
+                stream.opened(opened.position);
                 self.stands(name, opened.position, now);
                 self.pump_stream(name, now);
                 self.topics.release(name);
@@ -171,7 +171,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Ok(batch) => batch,
             Err(error) => return self.stream_failed(name, &error, now),
         };
-        let (messages, before) = (stream.appended(), stream.position);
+        let (doubted, before) = (stream.is_doubted(), stream.position);
+        let messages = stream.appended(batch.opened.position);
         let new = batch.results.iter().flatten().find(|appended| !appended.repeated);
         let first = new.map_or(batch.opened.position, |new| Position {
             offset: new.position.offset.saturating_sub(1),
@@ -182,8 +183,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         self.pass_batch(name, &messages, &batch, now);
         let passed = self.topics.get(name).and_then(|topic| topic.stream.as_ref()?.position);
-        if passed.is_none_or(|passed| passed.offset < batch.opened.position.offset) {
-            // The log holds what this home did not pass on: an append whose answer was lost.
+        if doubted || passed.is_none_or(|passed| passed.offset < batch.opened.position.offset) {
+            // Somebody waits to hear where it stands, or the log holds what this home did not pass on: an append whose
+            // answer was lost.
             self.stands(name, batch.opened.position, now);
         }
         let online = self.topics.get(name).map_or(0, Topic::online);

@@ -40,6 +40,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Some(at) = topic.local.iter().position(|follower| follower.index == key.index()) else { return };
         topic.local.swap_remove(at);
         self.followed = self.followed.saturating_sub(1);
+        // Its home is told, and from then on tells nothing.
+        topic.standing &= !topic.local.is_empty();
         let place = topic.place.clone();
         self.lost_follower(name);
         self.topics.release(name);
@@ -78,7 +80,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.leave_home(&name, now);
         }
         for name in arriving {
-            if self.topics.is_followed(&name) {
+            // Also for processes that did not see another home between two rings by which it is here.
+            if self.topics.get(&name).is_some_and(Topic::is_followed) {
                 self.open_stream(&name, now);
             }
         }
@@ -149,7 +152,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         };
         topic.asked = call;
         let verify = std::mem::take(&mut topic.feed.verify);
-        Interest { topic: name, sessions: topic.sessions(), known: topic.feed.position, verify }
+        Interest { topic: name, sessions: topic.sessions(), known: topic.feed.head(), verify }
     }
 }
 

@@ -15,6 +15,9 @@ use super::log_port::{LogRequest, NewEntry};
 /// Messages in one append, at most.
 const BATCH_MESSAGES_MAX: usize = 500;
 
+/// Epochs of which something is known that the log was not asked about, at most.
+const KNOWN_MAX: usize = 8;
+
 /// Bytes of data in one append, at most, unless a single message is larger.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -23,12 +26,14 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Stream {
     /// The newest entry that was passed on. `None` before the log was asked.
     pub(super) position: Option<Position>,
-    /// The newest entry that a follower told of, if that is another one.
-    known: Option<Position>,
+    /// The newest entries that followers told of, one an epoch, if the log must know of them.
+    known: Vec<Position>,
     waiting: VecDeque<Waiting>,
     out: Out,
     /// The log is to be asked again, whatever is known.
     reopen: bool,
+    /// It is being asked for that reason.
+    reopening: bool,
     /// It stands in the queue of those to be looked after with the next tick.
     pub(super) queued: bool,
     /// Until then its position is remembered even if nobody is interested, since the log might be rolled back. 0: no
@@ -81,6 +86,11 @@ impl Stream {
         self.waiting.push_back(message);
     }
 
+    /// Whether nobody is told where the topic stands until the log has answered.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.position.is_none() || self.reopen || self.reopening
+    }
+
     /// Asks the log again before anybody is told where the topic stands.
     pub(super) fn doubt(&mut self) {
         self.reopen = true;
@@ -90,18 +100,20 @@ impl Stream {
     pub(super) fn stands_for(&mut self, known: Option<Position>, verify: bool) -> Option<Position> {
         self.learn(known);
         self.reopen |= verify;
-        let ahead = known.zip(self.position).is_some_and(|(known, position)| is_ahead(known, position));
-        self.reopen |= ahead;
-        self.position.filter(|_| !self.reopen)
+        self.position.filter(|_| !self.is_doubted())
     }
 
     /// A follower has seen this much. Of another epoch than ours it is what counted before, or else the log will say.
     pub(super) fn learn(&mut self, known: Option<Position>) {
         let Some(known) = known else { return };
-        let older = self.known.is_some_and(|ours| ours.epoch == known.epoch && ours.offset >= known.offset);
-        let ours = self.position.is_some_and(|position| !is_ahead(known, position));
-        if !older && !ours {
-            self.known = Some(known);
+        if self.position.is_some_and(|position| !is_ahead(known, position)) {
+            return;
+        }
+        self.reopen = true;
+        if let Some(other) = self.known.iter_mut().find(|other| other.epoch == known.epoch) {
+            other.offset = other.offset.max(known.offset);
+        } else if self.known.len() < KNOWN_MAX {
+            self.known.push(known);
         }
     }
 
@@ -129,27 +141,31 @@ impl Stream {
     pub(super) fn sent(&mut self) {
         let batch = self.batch();
         self.out = if batch == 0 { Out::Open } else { Out::Append(self.waiting.drain(..batch).collect()) };
+        self.reopening = std::mem::take(&mut self.reopen);
     }
 
-    /// The log opened the topic: what it says from now on can be believed.
-    pub(super) fn opened(&mut self) {
+    /// The log opened the topic, which stands there. Whoever came to doubt it meanwhile still does.
+    pub(super) fn opened(&mut self, position: Position) {
         self.out = Out::Nothing;
-        self.reopen = false;
-        self.known = None;
+        self.reopening = false;
+        self.known.retain(|known| is_ahead(*known, position));
+        self.reopen |= !self.known.is_empty();
     }
 
     /// The log took the messages that were out, or refused some of them for good.
-    pub(super) fn appended(&mut self) -> Vec<Waiting> {
+    pub(super) fn appended(&mut self, position: Position) -> Vec<Waiting> {
         let out = std::mem::take(&mut self.out);
-        self.opened();
+        self.opened(position);
         match out {
             Out::Append(messages) => messages,
             Out::Nothing | Out::Open => Vec::new(),
         }
     }
 
-    /// The log did not do what was asked: it is asked again.
+    /// The log did not do what was asked, or did not say so: it is asked again.
     pub(super) fn failed(&mut self) {
+        self.reopen = true;
+        self.reopening = false;
         if let Out::Append(mut messages) = std::mem::take(&mut self.out) {
             messages.extend(self.waiting.drain(..));
             self.waiting = messages.into();
@@ -179,7 +195,7 @@ impl Stream {
     }
 
     fn highest(&self) -> Option<Position> {
-        self.known.or(self.position)
+        self.known.first().copied().or(self.position)
     }
 }
 
@@ -254,7 +270,7 @@ mod tests {
         stream.failed();
         assert_eq!(keys(next(&stream)), ["0", "1", "2", "3"]);
         stream.sent();
-        assert_eq!(stream.appended().len(), 4);
+        assert_eq!(stream.appended(at(1, 4)).len(), 4);
         assert!(!stream.is_busy());
     }
 
@@ -265,11 +281,11 @@ mod tests {
         (1..4).for_each(|number| stream.push(message(number, BATCH_BYTES_MAX / 2)));
         assert_eq!(keys(next(&stream)), ["0"]);
         stream.sent();
-        stream.appended();
+        stream.appended(at(1, 1));
         assert_eq!(keys(next(&stream)), ["1", "2"]);
         (4..1_000).for_each(|number| stream.push(message(number, 0)));
         stream.sent();
-        stream.appended();
+        stream.appended(at(1, 3));
         assert_eq!(keys(next(&stream)).len(), BATCH_MESSAGES_MAX);
     }
 
@@ -279,17 +295,59 @@ mod tests {
         assert_eq!(stream.stands_for(Some(at(1, 5)), false), None);
         stream.learn(Some(at(1, 4)));
         assert_eq!(known(&stream), Some(at(1, 5)));
-        stream.sent();
-        stream.opened();
-        stream.position = Some(at(1, 6));
+        open(&mut stream, at(1, 6));
         assert_eq!(stream.stands_for(Some(at(1, 6)), false), stream.position);
         assert_eq!(stream.stands_for(Some(at(2, 9)), false), stream.position, "the home's word counts");
         assert_eq!(stream.stands_for(Some(at(1, 7)), false), None, "more than was passed on: ask");
         assert_eq!(known(&stream), Some(at(1, 7)));
-        stream.sent();
-        stream.opened();
-        assert_eq!(stream.stands_for(None, false), Some(at(1, 6)));
+        open(&mut stream, at(1, 7));
+        assert_eq!(stream.stands_for(None, false), Some(at(1, 7)));
         assert_eq!(stream.stands_for(None, true), None);
+    }
+
+    #[test]
+    fn what_comes_to_be_doubted_while_the_log_is_asked_is_asked_again() {
+        let mut stream = Stream::default();
+        stream.sent();
+        assert_eq!(stream.stands_for(Some(at(1, 9)), false), None);
+        stream.opened(at(1, 3));
+        stream.position = Some(at(1, 3));
+        assert_eq!(known(&stream), Some(at(1, 9)));
+        open(&mut stream, at(2, 0));
+        stream.doubt();
+        stream.sent();
+        assert_eq!(stream.stands_for(None, false), None, "the log will say");
+        stream.doubt();
+        stream.opened(at(2, 0));
+        assert!(next(&stream).is_some());
+    }
+
+    #[test]
+    fn what_is_known_of_several_epochs_is_kept_until_the_log_tells_which_one_counts() {
+        let mut stream = Stream::default();
+        stream.learn(Some(at(1, 9)));
+        stream.learn(Some(at(2, 5)));
+        stream.learn(Some(at(2, 4)));
+        stream.sent();
+        stream.opened(at(2, 3));
+        stream.position = Some(at(2, 3));
+        assert_eq!(known(&stream), Some(at(2, 5)));
+    }
+
+    #[test]
+    fn what_was_not_confirmed_may_have_been_done() {
+        let mut stream = Stream { position: Some(at(1, 1)), ..Stream::default() };
+        stream.push(message(0, 1));
+        stream.sent();
+        stream.failed();
+        assert_eq!(stream.take_overdue(9).len(), 1);
+        assert!(matches!(next(&stream), Some(LogRequest::Open { .. })));
+    }
+
+    fn open(stream: &mut Stream, position: Position) {
+        stream.sent();
+        stream.opened(position);
+        stream.position = Some(position);
     }
 
     #[test]

@@ -95,11 +95,6 @@ impl Topics {
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Topic)> {
         self.0.iter_mut()
     }
-
-    /// Whether sessions here follow the topic.
-    pub(super) fn is_followed(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|topic| !topic.local.is_empty())
-    }
 }
 
 // === impl Topic ===
@@ -159,10 +154,15 @@ impl Topic {
         self.local.iter_mut().rev().find(|follower| follower.index == index)
     }
 
+    /// Whether sessions here follow it, or processes asked for it.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.local.is_empty() || !self.remote.is_empty()
+    }
+
     /// Nobody is interested, and nothing of it is under way.
     pub(super) fn is_idle(&self) -> bool {
         let kept = self.stream.as_ref().is_some_and(|stream| stream.is_busy() || stream.lingers_until_ms > 0);
-        self.local.is_empty() && self.remote.is_empty() && !kept
+        !self.is_followed() && !kept
     }
 }
 
