@@ -9,7 +9,7 @@ use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 
 use super::followers::{Arrival, Beginning, Follower, JoinRequest};
 use super::reads::Reader;
-use super::session::{Session, Stage};
+use super::session::Stage;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 /// How long a session waits to be told where it stands, milliseconds. Then it is told `pending`.
@@ -31,7 +31,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A back end has a session come to a topic that it does not follow yet: it is told once it stands there.
     pub(super) fn bring(&mut self, key: SessionKey, name: &str, now: Now) {
         // Like one that was told that this is pending.
-        self.begin(key, name, Arrival { told: true, ..Arrival::default() }, now);
+        self.begin(key, name, Arrival { told: true, counted: true, ..Arrival::default() }, now);
     }
 
     fn begin(&mut self, key: SessionKey, name: &str, arrival: Arrival, now: Now) {
@@ -42,6 +42,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.presence.at(now.tick_ms);
         self.has_follower(name);
         self.sessions.wait(key, Arc::clone(&shared), now.tick_ms + ARRIVAL_WAIT_MS);
+        // Before it can be answered: who watches must be there.
         self.came_to(key, &shared);
         self.tell_of(name, now);
         self.advance(key, name, now);
@@ -98,6 +99,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         };
         arrival.reader = None;
         match result {
+            // The log goes on in an epoch that the home has not told of, or its reader knows a later one.
+            Ok(Read::Page(page)) if self.topics.get(name).is_none_or(|topic| !topic.feed.is_in(&page)) => {
+                self.ask_home_again(name, now);
+                self.reads.again(name, Reader::Probe(key));
+            }
             Ok(Read::Page(page)) if page.gap.is_none() => self.arrived(key, name, Recovery::Whole, now),
             Ok(Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_)) => {
                 self.arrived(key, name, Recovery::Partly, now);
@@ -137,36 +143,55 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         arrival.told = true;
-        if let Some(join) = arrival.join.take() {
-            self.answer_join(key, name, &join, head, Recovery::Pending);
-        } else {
-            self.resolved(key, now);
+        let join = arrival.join.take();
+        let counted = std::mem::replace(&mut arrival.counted, true);
+        match join {
+            Some(join) => self.answer_join(key, name, &join, head, Recovery::Pending),
+            None if !counted => self.resolved(key, now),
+            None => {}
         }
     }
 
-    /// It is known what to tell: it is told, unless `welcome` will.
+    /// It is known what to tell: it is told, by `welcome` or after it.
     fn arrived(&mut self, key: SessionKey, name: &str, recovery: Recovery, now: Now) {
-        let head = self.topics.get(name).and_then(|topic| topic.feed.head());
+        let awaited = self.is_awaited(key, name);
         let Some(arrival) = self.arrival(key, name) else { return };
         arrival.recovery = Some(recovery);
-        let (join, told) = (arrival.join.take(), arrival.told);
-        let live = self.sessions.get(key).is_some_and(|session| session.stage == Stage::Live);
-        match join {
-            Some(join) => self.answer_join(key, name, &join, head, recovery),
-            None if told && live => {
+        if awaited {
+            arrival.counted = true;
+            return self.resolved(key, now);
+        }
+        if self.sessions.get(key).is_some_and(|session| session.stage == Stage::Live) {
+            self.tell_arrived(key, name);
+        }
+    }
+
+    /// A live session is told what is known, unless `welcome` has just told it, and goes on.
+    pub(super) fn tell_arrived(&mut self, key: SessionKey, name: &str) {
+        let head = self.topics.get(name).and_then(|topic| topic.feed.head());
+        let Some(arrival) = self.arrival(key, name) else { return };
+        let Some(recovery) = arrival.recovery else { return };
+        match (arrival.join.take(), std::mem::take(&mut arrival.told)) {
+            (Some(join), _) => self.answer_join(key, name, &join, head, recovery),
+            (None, true) => {
                 if let Some(session) = self.sessions.get(key) {
                     let standing = Standing::In { position: head, recovered: recovery };
                     session.push(&NodeFrame::Recovered(Recovered { topic: name, standing }));
                 }
             }
-            None if told => return,
-            None => return self.resolved(key, now),
+            (None, false) => {}
         }
         self.go_on(key, name);
     }
 
+    /// Whether `welcome` waits for what is found out of this topic.
+    pub(super) fn is_awaited(&mut self, key: SessionKey, name: &str) -> bool {
+        let waits = self.sessions.get(key).is_some_and(|session| session.stage == Stage::Waiting);
+        waits && self.arrival(key, name).is_some_and(|arrival| arrival.join.is_none() && !arrival.counted)
+    }
+
     /// It was told where it stands: now it gets what it missed, and what comes.
-    pub(super) fn go_on(&mut self, key: SessionKey, name: &str) {
+    fn go_on(&mut self, key: SessionKey, name: &str) {
         let Some(topic) = self.topics.get_mut(name) else { return };
         let head = topic.feed.head();
         let Some(follower) = topic.follower(key.index()) else { return };
@@ -182,26 +207,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// What `welcome` says of one of the session's topics.
-    pub(super) fn standing(&mut self, key: SessionKey, name: &str) -> Standing {
+    /// What `welcome` says of one of the session's topics; nothing if the answer to a `join` will.
+    pub(super) fn standing(&mut self, key: SessionKey, name: &str) -> Option<Standing> {
         let Some(topic) = self.topics.get_mut(name) else {
-            return Standing::Refused { error: ErrorCode::NotJoined };
+            return Some(Standing::Refused { error: ErrorCode::NotJoined });
         };
         let position = topic.feed.head();
-        let arrival = topic.follower(key.index()).and_then(Follower::arrival);
-        let recovered = arrival.map_or(Some(Recovery::Whole), |arrival| {
-            arrival.told |= arrival.recovery.is_none();
-            arrival.recovery
-        });
-        Standing::In { position, recovered: recovered.unwrap_or(Recovery::Pending) }
-    }
-
-    /// Whether `welcome` waits to be able to tell of this topic.
-    pub(super) fn is_unresolved(&mut self, key: SessionKey, name: &str) -> bool {
-        let waits = |session: &Session<S>| session.stage == Stage::Waiting;
-        let untold =
-            |arrival: &mut Arrival| arrival.join.is_none() && !arrival.told && arrival.recovery.is_none();
-        self.sessions.get(key).is_some_and(waits) && self.arrival(key, name).is_some_and(untold)
+        let arrival = topic.follower(key.index()).and_then(Follower::arrival)?;
+        if arrival.join.is_some() {
+            return None;
+        }
+        // If it is not known yet, `recovered` will follow.
+        arrival.told = arrival.recovery.is_none();
+        Some(Standing::In { position, recovered: arrival.recovery.unwrap_or(Recovery::Pending) })
     }
 
     /// One more topic of a `hello` can be told of.
@@ -221,14 +239,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         position: Option<Position>,
         recovered: Recovery,
     ) {
-        let Some(session) = self.sessions.get(key).filter(|session| session.listens()) else { return };
+        let Some(session) = self.sessions.get(key).filter(|session| session.is_open()) else { return };
         let reference = join.reference.as_deref();
         let ack = GroupAck { reference, topic: name, position, recovered: Some(recovered) };
         session.push(&NodeFrame::Group(ack));
         self.watch(key, name, join.presence);
     }
 
-    fn arrival(&mut self, key: SessionKey, name: &str) -> Option<&mut Arrival> {
+    pub(super) fn arrival(&mut self, key: SessionKey, name: &str) -> Option<&mut Arrival> {
         self.sessions.get(key)?;
         self.topics.get_mut(name)?.follower(key.index())?.arrival()
     }

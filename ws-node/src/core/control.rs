@@ -7,7 +7,6 @@ use cluster::wire::node::{NodeFrame, Removed};
 use cluster::wire::peer::{Answer, Control, FromHome, encode};
 use cluster::wire::topic::{group, inbox};
 
-use super::followers::Follower;
 use super::presence::Online;
 use super::session::Stage;
 use super::topics::Topic;
@@ -122,8 +121,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if !self.follows(key, name) {
             return;
         }
-        let follower = self.topics.get_mut(name).and_then(|topic| topic.follower(key.index()));
-        let join = follower.and_then(Follower::arrival).and_then(|arrival| arrival.join.take());
         if let Some(session) = self.sessions.get_mut(key) {
             if session.stage == Stage::Waiting {
                 // `welcome` will tell.
@@ -132,13 +129,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 session.push(&NodeFrame::Removed(Removed { topic: name }));
             }
         }
-        let unresolved = self.is_unresolved(key, name);
-        self.depart(key, name, false);
-        if unresolved {
-            self.resolved(key, now);
-        }
-        if let Some(join) = join {
-            self.fail(key, join.reference.as_deref(), ErrorCode::NotJoined);
-        }
+        self.depart(key, name, false, now);
     }
 }

@@ -116,7 +116,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     fn give_page(&mut self, name: &str, page: &Page, now: Now) {
         if let Some(gap) = page.gap {
-            self.give_gap(name, (gap.after, gap.before), page.position, GapReason::Trimmed);
+            self.give_gap(name, (gap.after, Some(gap.before)), page.position, GapReason::Trimmed);
             self.advance_feed(name, Position { offset: gap.before - 1, ..page.position });
         }
         for entry in &page.entries {
@@ -136,7 +136,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// The topic goes on in another epoch, whose entries nobody here has seen.
     fn begin_anew(&mut self, name: &str, lost: Position, head: Position) {
-        self.give_gap(name, (lost.offset, 1), head, GapReason::LogLost);
+        self.give_gap(name, (lost.offset, None), head, GapReason::LogLost);
         let Some(topic) = self.topics.get_mut(name) else { return };
         topic.feed =
             Feed { position: Some(Position { offset: 0, ..head }), wanted: head.offset, ..Feed::default() };
@@ -149,10 +149,27 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn give_gap(&mut self, name: &str, (after, before): (u64, u64), head: Position, reason: GapReason) {
-        let gap = NodeFrame::Gap(Gap { topic: name, epoch: head.epoch, after, before, reason });
-        // For everybody who has not had what comes next, and that is everybody live.
-        self.give(name, u64::MAX, &frames::text(&gap.to_json()));
+    /// Tells everybody live what they will never get: what lies before `before`, or all that they had not had of an epoch.
+    fn give_gap(
+        &mut self,
+        name: &str,
+        (after, before): (u64, Option<u64>),
+        head: Position,
+        reason: GapReason,
+    ) {
+        let Some(topic) = self.topics.get(name) else { return };
+        for follower in &topic.local {
+            let Some(after) = follower.has_had(after) else { continue };
+            if before.is_some_and(|before| after + 1 >= before) {
+                continue;
+            }
+            let before = before.unwrap_or(1);
+            let gap = NodeFrame::Gap(Gap { topic: name, epoch: head.epoch, after, before, reason });
+            if let Some(session) = self.sessions.at(follower.index).filter(|session| session.listens()) {
+                session.push(&gap);
+                self.counts.delivered += 1;
+            }
+        }
     }
 
     /// Puts a frame into the queues of those who get what is passed on, and have not had this offset otherwise.
@@ -170,6 +187,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Feed ===
 
 impl Feed {
+    /// Whether a page is of the epoch that the home told.
+    pub(super) fn is_in(&self, page: &Page) -> bool {
+        self.position.is_some_and(|position| position.epoch == page.position.epoch)
+    }
+
     /// Where the topic stands as far as this node knows.
     pub(super) fn head(&self) -> Option<Position> {
         self.position.map(|position| Position { offset: position.offset.max(self.wanted), ..position })

@@ -39,6 +39,8 @@ pub(super) struct Arrival {
     pub(super) recovery: Option<Recovery>,
     /// It was told `pending`.
     pub(super) told: bool,
+    /// `welcome` no longer waits for it.
+    pub(super) counted: bool,
     /// The read that is out.
     pub(super) reader: Option<u64>,
 }
@@ -85,20 +87,33 @@ impl Follower {
         matches!(self.reading, Reading::Live { after } if offset > after)
     }
 
-    /// Another epoch has begun: offsets start from 1 again.
+    /// Another epoch has begun: offsets start from 1 again, and what was found out of the old one does not count.
     pub(super) fn forget(&mut self) {
-        if let Reading::Live { after } = &mut self.reading {
-            *after = 0;
+        match &mut self.reading {
+            Reading::Live { after } => *after = 0,
+            Reading::Arriving(arrival) => (arrival.recovery, arrival.reader) = (None, None),
+            // It finds out for itself.
+            Reading::Replaying(_) => {}
+        }
+    }
+
+    /// What it has had of what is passed on, in a topic whose live sessions have had everything up to `offset`. `None`:
+    /// what is passed on is not for it.
+    pub(super) fn has_had(&self, offset: u64) -> Option<u64> {
+        match self.reading {
+            Reading::Live { after } => Some(offset.max(after)),
+            Reading::Arriving(_) | Reading::Replaying(_) => None,
         }
     }
 
     /// How far it has come, in a topic whose live sessions have had everything up to `position`.
     pub(super) fn stands_at(&self, position: Option<Position>) -> Option<Position> {
         match &self.reading {
-            Reading::Arriving(arrival) => arrival.since.and_then(|since| since.position()).or(position),
-            Reading::Replaying(replay) => {
-                replay.epoch.map(|epoch| Position { epoch, offset: replay.offset }).or(position)
-            }
+            Reading::Arriving(arrival) => match arrival.since {
+                Some(since) => since.position(),
+                None => position,
+            },
+            Reading::Replaying(replay) => replay.epoch.map(|epoch| Position { epoch, offset: replay.offset }),
             Reading::Live { after } => {
                 position.map(|position| Position { offset: position.offset.max(*after), ..position })
             }

@@ -48,7 +48,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         session.stage = Stage::Live;
         let (names, refused) = (session.topics.clone(), std::mem::take(&mut session.refused));
         let mut topics: Vec<(&str, Standing)> =
-            names.iter().map(|name| (&**name, self.standing(key, name))).collect();
+            names.iter().filter_map(|name| Some((&**name, self.standing(key, name)?))).collect();
         topics.extend(refused.iter().map(|(name, error)| (&**name, Standing::Refused { error: *error })));
         let Some(session) = self.sessions.get(key) else { return };
         let ring = RingPosition { version: self.ring.version(), signature: self.ring.signature() };
@@ -63,7 +63,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             topics: Topics(&topics),
         }));
         for name in &names {
-            self.go_on(key, name);
+            self.tell_arrived(key, name);
         }
         self.queue_move(key);
         self.offer_moves(now);

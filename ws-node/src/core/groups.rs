@@ -25,7 +25,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 return self.watch(key, &name, join.presence);
             }
             // Whoever wants to go on elsewhere goes first, and was never away to others.
-            self.depart(key, &name, true);
+            self.depart(key, &name, true, now);
         } else if self.is_in_too_many(key) {
             return self.fail(key, join.reference, ErrorCode::TooManyGroups);
         }
@@ -47,7 +47,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             let position = topic.feed.position;
             topic.follower(key.index())?.stands_at(position)
         });
-        self.depart(key, &name, false);
+        self.depart(key, &name, false, now);
         if let Some(session) = self.sessions.get(key) {
             let ack = GroupAck { reference: leave.reference, topic: &name, position, recovered: None };
             session.push(&NodeFrame::Group(ack));
@@ -119,10 +119,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// The session no longer follows a topic. `lost`: it did not leave it.
-    pub(super) fn depart(&mut self, key: SessionKey, name: &str, lost: bool) {
+    pub(super) fn depart(&mut self, key: SessionKey, name: &str, lost: bool, now: Now) {
+        let awaited = self.is_awaited(key, name);
+        let join = self.arrival(key, name).and_then(|arrival| arrival.join.take());
         self.unfollow(key, name, lost);
         if let Some(session) = self.sessions.get_mut(key) {
             session.topics.retain(|topic| **topic != *name);
+        }
+        if awaited {
+            self.resolved(key, now);
+        }
+        if let Some(join) = join {
+            // It will never be answered otherwise.
+            self.refuse_request(key, join.reference.as_deref(), ErrorCode::NotJoined, None);
         }
     }
 }

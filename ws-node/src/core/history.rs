@@ -63,7 +63,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.answer_past(past, Some(&page), true);
             }
             Err(_) => {
-                let Some(session) = self.sessions.get(past.session) else { return };
+                let Some(session) = self.sessions.get(past.session).filter(|session| session.is_open())
+                else {
+                    return;
+                };
                 let error = Error::new(past.reference.as_deref(), ErrorCode::LogUnavailable);
                 session.push(&NodeFrame::Error(error));
             }
@@ -71,7 +74,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     fn answer_past(&mut self, past: &Past, page: Option<&Page>, lost: bool) {
-        let Some(session) = self.sessions.get(past.session).filter(|session| session.listens()) else {
+        let Some(session) = self.sessions.get(past.session).filter(|session| session.is_open()) else {
             return;
         };
         let entries = page.map(|page| &*page.entries).unwrap_or_default();

@@ -79,6 +79,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.past_read(&past, Err(None));
                 None
             }
+            // A replay waits for its session's turn.
+            (Err(_), Reader::Replay(_)) => None,
             (Err(_), who) => {
                 self.reads.again.push_back((topic, who));
                 None
@@ -92,7 +94,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         match who {
             Reader::Heal => self.healed(&topic, reader, result, now),
             Reader::Probe(key) => self.probed(key, &topic, reader, result, now),
-            Reader::Replay(key) => self.replayed(key, &topic, reader, result, now),
+            Reader::Replay(key) => {
+                self.replay_read(key);
+                self.replayed(key, &topic, reader, result, now);
+                self.read_next(key);
+            }
             Reader::History(past) => self.past_read(&past, result.map_err(Some)),
         }
     }
@@ -103,7 +109,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             match who {
                 Reader::Heal => self.heal(&topic),
                 Reader::Probe(key) => self.advance(key, &topic, now),
-                Reader::Replay(key) => self.replay_on(key, &topic),
+                Reader::Replay(key) => self.replay_again(key),
                 // Refused at once, never tried again.
                 Reader::History(_) => {}
             }
@@ -114,6 +120,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Reads ===
 
 impl Reads {
+    /// Whether nothing is out or to be tried again.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.again.is_empty()
+    }
+
     /// Leaves a read to the next tick.
     pub(super) fn again(&mut self, name: &str, who: Reader) {
         self.again.push_back((Arc::from(name), who));

@@ -1,5 +1,8 @@
 //! A session reads what it missed from the log, as its socket takes it, until it has reached what is passed on.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use cluster::log::{LogError, Page, Position, Read};
 use cluster::wire::node::{Gap, GapReason, Name, NodeFrame};
 
@@ -9,18 +12,73 @@ use super::reads::{BYTES_PER_READ, Reader};
 use super::stream::is_ahead;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
+/// The topics that a session has still to read on in. One read at a time is out for it, so that no more is read ahead of
+/// its socket however many topics it has missed something of.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    topics: VecDeque<Arc<str>>,
+    /// A read is out.
+    reads: bool,
+    /// It waits for the next tick.
+    later: bool,
+}
+
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Reads on, as soon as the session's queue has room.
+    /// Reads on, as soon as it is this topic's turn and the session's queue has room.
     pub(super) fn replay_on(&mut self, key: SessionKey, name: &str) {
-        let Some(replay) = self.replay(key, name).filter(|replay| replay.reader.is_none()) else { return };
-        let (epoch, offset) = (replay.epoch, replay.offset);
-        let Some(session) = self.sessions.get(key).filter(|session| session.listens()) else { return };
-        if session.sink.waiting_bytes() >= BYTES_PER_READ {
-            return self.reads.again(name, Reader::Replay(key));
+        let Some(shared) = self.topics.name(name) else { return };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.turn.topics.contains(&shared) {
+            session.turn.topics.push_back(shared);
         }
-        let reader = self.read_after(name, epoch, offset, Reader::Replay(key));
-        if let Some(replay) = self.replay(key, name) {
-            replay.reader = reader;
+        self.read_next(key);
+    }
+
+    /// The time has come to try again.
+    pub(super) fn replay_again(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.turn.later = false;
+            self.read_next(key);
+        }
+    }
+
+    /// A session's read was answered, whatever it was for.
+    pub(super) fn replay_read(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.turn.reads = false;
+        }
+    }
+
+    /// Reads on in the next of the session's topics.
+    pub(super) fn read_next(&mut self, key: SessionKey) {
+        while let Some(session) = self.sessions.get_mut(key).filter(|session| session.listens()) {
+            let Some(name) = session.turn.next() else { return };
+            if session.sink.waiting_bytes() >= BYTES_PER_READ {
+                return self.replay_later(key, name);
+            }
+            let Some(replay) = self.replay(key, &name).filter(|replay| replay.reader.is_none()) else {
+                continue;
+            };
+            let (epoch, offset) = (replay.epoch, replay.offset);
+            let reader = self.read_after(&name, epoch, offset, Reader::Replay(key));
+            if let Some(replay) = self.replay(key, &name) {
+                replay.reader = reader;
+            }
+            match (reader, self.sessions.get_mut(key)) {
+                (Some(_), Some(session)) => session.turn.reads = true,
+                _ => return self.replay_later(key, name),
+            }
+        }
+    }
+
+    /// Tries again with the next tick.
+    fn replay_later(&mut self, key: SessionKey, name: Arc<str>) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.turn.topics.contains(&name) {
+            session.turn.topics.push_front(Arc::clone(&name));
+        }
+        if !std::mem::replace(&mut session.turn.later, true) {
+            self.reads.again(&name, Reader::Replay(key));
         }
     }
 
@@ -44,20 +102,23 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.replay_on(key, name);
             }
             Ok(Read::RolledBack(head)) => {
-                self.skip(key, name, (head.offset.saturating_add(1), head), GapReason::LogLost);
-                let seen = self.topics.get(name).and_then(|topic| topic.feed.position);
+                let seen = self.topics.get(name).and_then(|topic| topic.feed.head());
                 if seen.is_some_and(|seen| is_ahead(seen, head)) {
-                    // Not only the client says so: the log went back.
-                    self.ask_home_again(name, now);
+                    // Not only the client says so: the log went back, and goes on in another epoch.
+                    return self.doubt_replay(key, name, now);
                 }
+                self.skip(key, name, (head.offset.saturating_add(1), head), GapReason::LogLost);
                 self.replay_on(key, name);
             }
-            Ok(Read::Absent) => {
-                self.ask_home_again(name, now);
-                self.reads.again(name, Reader::Replay(key));
-            }
-            Err(_) => self.reads.again(name, Reader::Replay(key)),
+            Ok(Read::Absent) => self.doubt_replay(key, name, now),
+            Err(_) => self.replay_later(key, Arc::from(name)),
         }
+    }
+
+    /// The home and the log do not agree.
+    fn doubt_replay(&mut self, key: SessionKey, name: &str, now: Now) {
+        self.ask_home_again(name, now);
+        self.replay_later(key, Arc::from(name));
     }
 
     fn replay_page(&mut self, key: SessionKey, name: &str, page: &Page, now: Now) {
@@ -91,9 +152,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// More was passed on than the page holds.
     fn replay_beyond(&mut self, key: SessionKey, name: &str, page: &Page, now: Now) {
         if page.entries.is_empty() && page.gap.is_none() {
-            // The home and the log do not agree.
-            self.ask_home_again(name, now);
-            self.reads.again(name, Reader::Replay(key));
+            self.doubt_replay(key, name, now);
         } else {
             self.replay_on(key, name);
         }
@@ -126,5 +185,21 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn replay(&mut self, key: SessionKey, name: &str) -> Option<&mut Replay> {
         self.sessions.get(key)?;
         self.topics.get_mut(name)?.follower(key.index())?.replay()
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    fn next(&mut self) -> Option<Arc<str>> {
+        if self.reads || self.later {
+            return None;
+        }
+        let next = self.topics.pop_front();
+        if next.is_none() {
+            // Most sessions never need it again.
+            self.topics = VecDeque::new();
+        }
+        next
     }
 }

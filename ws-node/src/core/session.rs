@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::moves::Patience;
 use super::rate::Bucket;
+use super::replay::Turn;
 use super::{Admission, Core, LinkSink, Now, SessionSink};
 use crate::frames;
 
@@ -47,6 +48,8 @@ pub(super) struct Session<S> {
     pub(super) refused: Vec<(String, ErrorCode)>,
     /// Topics of its `hello` of which it is not known yet where they stand.
     pub(super) unresolved: usize,
+    /// What it reads of what it missed.
+    pub(super) turn: Turn,
     pub(super) slot: Slot,
     pub(super) holder: Box<Holder>,
     pub(super) ticket_ring: Version,
@@ -98,6 +101,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             topics: Vec::new(),
             refused: Vec::new(),
             unresolved: 0,
+            turn: Turn::default(),
             slot,
             holder: Box::new(admission.holder),
             ticket_ring: admission.ring,
@@ -197,6 +201,11 @@ impl<S: SessionSink> Session<S> {
     pub(super) fn member_name(&mut self) -> Arc<str> {
         let name = self.member_name.get_or_insert_with(|| Arc::from(&*self.holder.user));
         Arc::clone(name)
+    }
+
+    /// Whether its requests are answered, other than sends.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Live)
     }
 
     pub(super) fn push(&self, frame: &NodeFrame<'_>) {
