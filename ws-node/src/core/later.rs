@@ -74,6 +74,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Later ===
 
 impl Later {
+    /// Whether there is nothing to look after.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.urgent.is_empty() && self.next.is_empty() && self.lingering.is_empty()
+    }
+
     /// Has a topic looked after with the next tick.
     pub(super) fn push(&mut self, name: &Arc<str>, stream: &mut Stream) {
         if !std::mem::replace(&mut stream.queued, true) {

@@ -8,4 +8,5 @@ mod messages;
 mod presence;
 mod sessions;
 mod sinks;
+mod storm;
 mod world;

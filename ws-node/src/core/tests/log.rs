@@ -33,17 +33,6 @@ impl Asked {
     pub(super) fn set_full(&self, full: bool) {
         self.0.lock().unwrap().full = full;
     }
-
-    /// What was asked and not answered, in words.
-    pub(super) fn kinds(&self) -> Vec<&'static str> {
-        let kind = |request: &LogRequest| match request {
-            LogRequest::Open { .. } => "open",
-            LogRequest::Append { .. } => "append",
-            LogRequest::Read { .. } => "read",
-            LogRequest::Look { .. } => "look",
-        };
-        self.0.lock().unwrap().requests.iter().map(kind).collect()
-    }
 }
 
 impl LogSink for Asked {

@@ -19,8 +19,6 @@ struct Sent {
     closed: Option<CloseCode>,
     /// What its socket is said not to have taken yet.
     waiting_bytes: usize,
-    /// What it was ever sent.
-    bytes: usize,
 }
 
 /// One direction of a link.
@@ -63,11 +61,6 @@ impl Memory {
     pub(super) fn set_waiting(&self, bytes: usize) {
         self.0.lock().unwrap().waiting_bytes = bytes;
     }
-
-    /// What it was ever sent, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.lock().unwrap().bytes
-    }
 }
 
 impl SessionSink for Memory {
@@ -78,7 +71,6 @@ impl SessionSink for Memory {
             _ => 2,
         };
         let mut sent = self.0.lock().unwrap();
-        sent.bytes += frame.len();
         sent.frames.push(serde_json::from_slice(&frame[begin..]).unwrap());
     }
 

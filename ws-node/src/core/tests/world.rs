@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cluster::log::{Cursor, Entry, Log, LogConfig, Position, Read};
 use cluster::ring::{Member, MemberState, Policy, Ring, RingKey};
@@ -66,8 +66,10 @@ pub(super) fn member(number: usize) -> Member {
 
 /// A ring of the nodes 0 to `count`.
 pub(super) fn ring_of(count: usize) -> Arc<Ring> {
-    let genesis = Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced);
-    Arc::new((0..count).fold(genesis, |ring, number| ring.join(member(number)).unwrap()))
+    static MADE: [OnceLock<Arc<Ring>>; 5] = [const { OnceLock::new() }; 5];
+    let genesis = || Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced);
+    let make = || Arc::new((0..count).fold(genesis(), |ring, number| ring.join(member(number)).unwrap()));
+    MADE[count].get_or_init(make).clone()
 }
 
 impl World {
@@ -272,11 +274,6 @@ impl World {
             LogAnswer::Read { result: Ok(Read::Absent), .. } => (None, vec![]),
             other => panic!("{other:?}"),
         }
-    }
-
-    /// Every node hears that the log was interrupted.
-    pub(super) fn interrupt(&mut self) {
-        self.nodes.iter_mut().for_each(Core::log_interrupted);
     }
 
     /// Lets time pass, with ticks.
