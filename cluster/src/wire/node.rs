@@ -2,7 +2,7 @@
 
 mod topic;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -10,6 +10,9 @@ use super::client::Reference;
 use super::codes::ErrorCode;
 use crate::log::{Epoch, Position};
 use crate::ring::{Signature, Version};
+
+/// What a `message` frame takes beside its texts, about.
+const MESSAGE_BYTES: usize = 160;
 
 pub use self::topic::{
     Gap, GapReason, GroupAck, HistoryAck, OnlineAck, PastGap, PastMessage, Presence, PresenceAck, Recovered,
@@ -219,7 +222,15 @@ impl Message<'_> {
     pub fn to_json(&self) -> String {
         let Self { topic, name, from, data, time } = self;
         let (topic, from) = (quoted(topic), quoted(from));
-        format!(r#"{{"op":"message","topic":{topic},{name},"from":{from},"data":{data},"time":{time}}}"#)
+        // Made for every message: it is to be allocated once and not grow piece by piece.
+        let mut json = String::with_capacity(MESSAGE_BYTES + topic.len() + from.len() + data.len());
+        let pieces = [r#"{"op":"message","topic":"#, &topic, ","];
+        pieces.into_iter().for_each(|piece| json.push_str(piece));
+        // Writing to a string cannot fail.
+        let _ = write!(json, "{name}");
+        [r#","from":"#, &from, r#","data":"#, data].into_iter().for_each(|piece| json.push_str(piece));
+        let _ = write!(json, r#","time":{time}}}"#);
+        json
     }
 }
 
@@ -252,7 +263,8 @@ impl fmt::Display for MessageId<'_> {
 }
 
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // Text always serialises.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 #[cfg(test)]

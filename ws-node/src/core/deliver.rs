@@ -25,6 +25,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.counts.repeated += 1;
             return online;
         }
+        if !entry.is_heard() {
+            return online;
+        }
         let id = MessageId { node: origin.node, generation: origin.generation, counter: origin.counter };
         let frame =
             frames::text(&Message { topic, name: Name::Origin(id), from, data, time: now.unix_ms }.to_json());

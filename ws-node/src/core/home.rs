@@ -202,9 +202,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Passes on the entries of a batch that are new in the log.
     fn pass_batch(&mut self, name: &Arc<str>, messages: &[Waiting], batch: &Batch, now: Now) {
+        let heard = self.topics.get(name).is_some_and(Topic::is_heard);
         for (message, result) in messages.iter().zip(&batch.results) {
             let Some(appended) = result.as_ref().ok().filter(|appended| !appended.repeated) else { continue };
             let at = appended.position;
+            if !heard {
+                // There is nobody to make a frame for.
+                self.pass_entry(name, at, &Bytes::new(), now);
+                continue;
+            }
             let data = std::str::from_utf8(&message.data).unwrap_or("null");
             let text = Message {
                 topic: name,

@@ -120,6 +120,11 @@ impl Topic {
         u32::try_from(self.local.len()).unwrap_or(u32::MAX).saturating_add(remote)
     }
 
+    /// Whether a frame of it is for anybody.
+    pub(super) fn is_heard(&self) -> bool {
+        !self.local.is_empty() || !self.remote.is_empty()
+    }
+
     /// How many sessions here follow it, as told to its home.
     pub(super) fn sessions(&self) -> u32 {
         u32::try_from(self.local.len()).unwrap_or(u32::MAX)
