@@ -245,6 +245,14 @@ describe("groups", () => {
     expect(await there.frame()).toMatchObject({ op: "leave" });
   });
 
+  it("are asked for presence after the application's sends, which count against the same limit", async () => {
+    const { client, peer, reconnect } = await scene();
+    await joined(client, peer, { presence: true });
+    client.send({ user: "bob" }, 1).catch(() => {});
+    const { there } = await reconnect({ "g:x": head(5) });
+    expect([await there.frame(), await there.frame()]).toMatchObject([{ op: "send" }, { op: "join" }]);
+  });
+
   it("are asked for presence only where they are known to stand", async () => {
     const { client, peer, reconnect } = await scene();
     await joined(client, peer, { presence: true });

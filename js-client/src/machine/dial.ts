@@ -80,8 +80,9 @@ function arrived(t: Turn, { socket, grant }: Dial, { topics, ...welcome }: Welco
   disarm(t, "loop", "move");
   act(t, "arm", "alive", deadline(link));
   for (const [name, standing] of Object.entries(topics)) stand(t, socket, name, standing);
-  ask(t);
+  // In this order: a join that is one send too many is repeated, a send is refused.
   flush(t);
+  ask(t);
   if (!old) return;
   part(t);
   act(t, "emit", "moved", { from: old.node, to: link.node, reason: grant.reason ?? "" });
