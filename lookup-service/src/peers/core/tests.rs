@@ -122,6 +122,19 @@ fn a_message_goes_to_its_home_and_its_outcome_to_whoever_waits() {
 }
 
 #[test]
+fn a_message_goes_out_as_it_was_given() {
+    let mut world = World::new(1);
+    let data = RawValue::from_string(r#"{"a": 1.50}"#.to_owned()).unwrap();
+    let (from, to, key) = (String::new(), Target::Group("g".into()), Some("k".to_owned()));
+    let parcel = Parcel::of(OutMessage { from, to, data, key, ephemeral: true });
+    let _receipt = world.core.send(&parcel, 0);
+    let frames = world.sent_to("n0");
+    let publish = publish_of(&frames[0]);
+    assert_eq!((publish.from, publish.key, publish.ephemeral), ("", "k", true));
+    assert_eq!((publish.to, publish.data), (Audience::Topics(vec!["g:g"]), r#"{"a": 1.50}"#));
+}
+
+#[test]
 fn several_users_cost_a_frame_a_home_and_only_failures_are_named() {
     let mut world = World::new(2);
     let users: Vec<String> =
@@ -235,6 +248,7 @@ fn what_is_out_at_a_lost_link_goes_out_again_on_the_next_one_in_order() {
     let first = world.sent_to("n0");
     world.core.closed("n0", 0);
     receipts.push(world.core.send(&to_user("bob"), 1));
+    assert!(world.sent_to("n0").is_empty(), "nothing goes to a link that is gone");
     world.open("n0", 7);
     let again = world.sent_to("n0");
     assert_eq!((first.len(), again.len()), (3, 4));
@@ -290,6 +304,26 @@ fn what_may_wait_for_a_home_has_a_bound_and_so_has_all_together() {
     assert!(!world.core.has_room(&message(Target::All, &format!("\"{}\"", "x".repeat(1 << 20)))));
     let both = message(Target::Users(vec![here.clone(), there]), &format!("\"{}\"", "x".repeat(1 << 20)));
     assert!(!world.core.has_room(&both));
+    let mut all = world.core.send(&message(Target::All, &format!("\"{}\"", "x".repeat(1 << 20))), 0);
+    assert!(all.try_recv().is_err(), "one node can still be told");
+    world.publish_all("n1", 1, None);
+    assert_eq!(all.try_recv(), Ok(Err(ErrorCode::Overloaded)));
     world.publish_all("n0", 1, None);
     assert!(world.core.has_room(&large(&here)));
+}
+
+#[test]
+fn what_may_wait_at_all_homes_has_a_bound() {
+    let mut world = World::new(4);
+    let users = ["n0", "n1", "n2"].map(|node| world.user_at(node, 0));
+    let replies: Vec<_> = (0..REQUESTS_MAX)
+        .map(|number| world.core.ask(&Question::User(&users[number % users.len()]), 0))
+        .collect();
+    let rest = world.user_at("n3", 0);
+    assert!(!world.core.has_room(&to_user(&rest)));
+    assert_eq!(world.core.send(&to_user(&rest), 0).try_recv(), Ok(Err(ErrorCode::Overloaded)));
+    assert_eq!(world.core.ask(&Question::User(&rest), 0).try_recv(), Ok(Err(ErrorCode::Overloaded)));
+    world.core.tick(CALL_WAIT_MS);
+    assert!(replies.into_iter().all(|mut reply| reply.try_recv() == Ok(Err(ErrorCode::Unavailable))));
+    assert!(world.core.has_room(&to_user(&rest)));
 }
