@@ -1,11 +1,15 @@
 //! The core in a small world: several of them, links that carry frames when told to, sessions that remember.
 
 mod control;
+mod durable;
 mod early;
+mod epochs;
 mod handover;
 mod log;
 mod messages;
+mod moves_durable;
 mod presence;
+mod resume;
 mod sessions;
 mod sinks;
 mod storm;

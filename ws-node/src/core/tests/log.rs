@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use cluster::log::{Append, Epoch, Log, Message, Open, ReadRequest, Topic};
+use cluster::log::{Append, Cursor, Entry, Epoch, Log, Message, Open, Position, Read, ReadRequest, Topic};
 
 use super::super::log_port::{LogAnswer, LogRequest, LogSink};
+use super::world::World;
 
 /// What one core asked.
 #[derive(Clone, Default)]
@@ -46,8 +47,70 @@ impl LogSink for Asked {
     }
 }
 
+impl World {
+    /// Answers whatever was asked of the log; false if nothing was.
+    pub(super) fn answer_logs(&mut self) -> bool {
+        let mut answered = false;
+        for node in 0..self.nodes.len() {
+            answered |= self.answer_log(node, usize::MAX) > 0;
+        }
+        answered
+    }
+
+    /// Answers so many of a node's requests to the log; how many that were.
+    pub(super) fn answer_log(&mut self, node: usize, most: usize) -> usize {
+        while self.done[node].len() < most && self.carry_out(node, 0) {}
+        let answers: Vec<LogAnswer> = self.done[node].drain(..).collect();
+        let (count, now) = (answers.len(), self.now());
+        if count > 0 {
+            self.nodes[node].log_answered(answers, now);
+        }
+        count
+    }
+
+    /// The log does one of the things that a node asked for, and tells nobody yet; false if there is none.
+    pub(super) fn carry_out(&mut self, node: usize, at: usize) -> bool {
+        let Some(request) = self.asked[node].take(at) else { return false };
+        self.reads += usize::from(matches!(request, LogRequest::Read { .. }));
+        self.done[node].push(answer(&*self.log, &request, self.page_max));
+        true
+    }
+
+    /// A node is told what the log did; false if there is nothing to tell.
+    pub(super) fn tell(&mut self, node: usize, at: usize) -> bool {
+        if at >= self.done[node].len() {
+            return false;
+        }
+        let (answer, now) = (self.done[node].remove(at), self.now());
+        self.nodes[node].log_answered(vec![answer], now);
+        true
+    }
+
+    /// What the log holds of a topic: offset and data.
+    pub(super) fn entries(&self, topic: &str) -> (Option<Position>, Vec<(u64, String)>) {
+        let request = LogRequest::Read {
+            reader: 0,
+            topic: topic.into(),
+            slot: self.ring.key().slot(topic),
+            epoch: None,
+            cursor: Cursor::After(0),
+            count_max: 1_000,
+            bytes_max: usize::MAX,
+        };
+        match answer(&*self.log, &request, usize::MAX) {
+            LogAnswer::Read { result: Ok(Read::Page(page)), .. } => {
+                let text = |entry: &Entry| String::from_utf8(entry.data.to_vec()).unwrap();
+                let entries = page.entries.iter().map(|entry| (entry.offset, text(entry))).collect();
+                (Some(page.position), entries)
+            }
+            LogAnswer::Read { result: Ok(Read::Absent), .. } => (None, vec![]),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Asks the log, which is in memory and so answers at once; a page has so many entries at most.
-pub(super) fn answer(log: &dyn Log, request: &LogRequest, page_max: usize) -> LogAnswer {
+fn answer(log: &dyn Log, request: &LogRequest, page_max: usize) -> LogAnswer {
     let fresh = Epoch::random().unwrap();
     match request.clone() {
         LogRequest::Open { topic, slot, fence, known } => {

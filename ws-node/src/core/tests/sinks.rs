@@ -63,6 +63,14 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// The data of its messages that were not taken out, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let sent = self.0.lock().unwrap();
+        sent.frames.iter().map(|frame| frame["data"].as_str().map_or(0, str::len)).sum()
+    }
+}
+
 impl SessionSink for Memory {
     fn push(&self, frame: Bytes) {
         let begin = match frame[1] {

@@ -18,10 +18,11 @@ use cluster::store::LogCopy;
 
 use self::book::Book;
 use self::client::Client;
+pub(super) use self::client::position_of;
 use self::dice::Dice;
 use self::event::{EVENTS, Event};
 use super::super::*;
-use super::world::{World, config, member, ring_of};
+use super::world::{World, generous, member, ring_of};
 
 const NODES: usize = 3;
 /// Different ways in which rings follow each other.
@@ -93,10 +94,8 @@ impl Storm {
         let keep = Retention::new(keeps, Duration::from_secs(3_600)).unwrap();
         let rules = [("g:none", None), ("*", Some(keep))];
         let rules = rules.map(|(pattern, keeps)| RetentionRule::new(pattern, keeps).unwrap());
-        let mut limits = config().limits;
-        (limits.sends_per_second, limits.sends_burst) = (100_000, 100_000);
         let retentions = Retentions::new(rules.into()).unwrap();
-        let mut world = World::with(NODES, CoreConfig { limits, retentions, ..config() });
+        let mut world = World::with(NODES, CoreConfig { retentions, ..generous() });
         world.page_max = dice.below(4) as usize + 1;
         // Not everything in every storm, so that some hold what others would break up.
         let weights = EVENTS

@@ -4,16 +4,16 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use cluster::log::{Cursor, Entry, Log, LogConfig, Position, Read};
+use cluster::log::{Log, LogConfig};
 use cluster::ring::{Member, MemberState, Policy, Ring, RingKey};
 use cluster::secret::Secrets;
 use cluster::store::MemoryStore;
 use cluster::tokens::{Grants, install_crypto};
 use cluster::wire::client::{ClientFrame, Hello};
 
-use super::super::log_port::{LogAnswer, LogRequest};
+use super::super::log_port::LogAnswer;
 use super::super::*;
-use super::log::{Asked, answer};
+use super::log::Asked;
 use super::sinks::{Memory, Pipe};
 
 struct Link {
@@ -32,11 +32,13 @@ pub(super) struct World {
     tickets: u64,
     /// The log that all share.
     pub(super) store: MemoryStore,
-    log: Arc<dyn Log>,
+    pub(super) log: Arc<dyn Log>,
     /// Entries that the log gives at once.
     pub(super) page_max: usize,
     /// What each node asked of it.
     pub(super) asked: Vec<Asked>,
+    /// Reads that the log was asked for so far.
+    pub(super) reads: usize,
     /// What was carried out for each node, which was not told yet.
     pub(super) done: Vec<Vec<LogAnswer>>,
     config: CoreConfig,
@@ -93,6 +95,7 @@ impl World {
             store,
             log,
             page_max: usize::MAX,
+            reads: 0,
             asked: vec![],
             done: vec![],
             config,
@@ -201,6 +204,15 @@ impl World {
         true
     }
 
+    /// Carries everything that is on links.
+    pub(super) fn settle_links(&mut self) {
+        let pairs: Vec<_> = self.links.values().map(|link| (link.from, link.to)).collect();
+        for (from, to) in pairs.iter().chain(&pairs) {
+            self.carry_there(*from, *to);
+            self.carry_back(*from, *to);
+        }
+    }
+
     /// Carries everything until nothing is on its way.
     pub(super) fn settle(&mut self) {
         for _ in 0..10_000 {
@@ -215,65 +227,6 @@ impl World {
             }
         }
         panic!("it never comes to rest");
-    }
-
-    /// Answers whatever was asked of the log; false if nothing was.
-    pub(super) fn answer_logs(&mut self) -> bool {
-        let mut answered = false;
-        for node in 0..self.nodes.len() {
-            answered |= self.answer_log(node, usize::MAX) > 0;
-        }
-        answered
-    }
-
-    /// Answers so many of a node's requests to the log; how many that were.
-    pub(super) fn answer_log(&mut self, node: usize, most: usize) -> usize {
-        while self.done[node].len() < most && self.carry_out(node, 0) {}
-        let answers: Vec<LogAnswer> = self.done[node].drain(..).collect();
-        let (count, now) = (answers.len(), self.now());
-        if count > 0 {
-            self.nodes[node].log_answered(answers, now);
-        }
-        count
-    }
-
-    /// The log does one of the things that a node asked for, and tells nobody yet; false if there is none.
-    pub(super) fn carry_out(&mut self, node: usize, at: usize) -> bool {
-        let Some(request) = self.asked[node].take(at) else { return false };
-        self.done[node].push(answer(&*self.log, &request, self.page_max));
-        true
-    }
-
-    /// A node is told what the log did; false if there is nothing to tell.
-    pub(super) fn tell(&mut self, node: usize, at: usize) -> bool {
-        if at >= self.done[node].len() {
-            return false;
-        }
-        let (answer, now) = (self.done[node].remove(at), self.now());
-        self.nodes[node].log_answered(vec![answer], now);
-        true
-    }
-
-    /// What the log holds of a topic: offset and data.
-    pub(super) fn entries(&self, topic: &str) -> (Option<Position>, Vec<(u64, String)>) {
-        let request = LogRequest::Read {
-            reader: 0,
-            topic: topic.into(),
-            slot: self.ring.key().slot(topic),
-            epoch: None,
-            cursor: Cursor::After(0),
-            count_max: 1_000,
-            bytes_max: usize::MAX,
-        };
-        match answer(&*self.log, &request, usize::MAX) {
-            LogAnswer::Read { result: Ok(Read::Page(page)), .. } => {
-                let text = |entry: &Entry| String::from_utf8(entry.data.to_vec()).unwrap();
-                let entries = page.entries.iter().map(|entry| (entry.offset, text(entry))).collect();
-                (Some(page.position), entries)
-            }
-            LogAnswer::Read { result: Ok(Read::Absent), .. } => (None, vec![]),
-            other => panic!("{other:?}"),
-        }
     }
 
     /// Lets time pass, with ticks.
@@ -353,11 +306,23 @@ impl World {
         }
     }
 
+    /// Sends something durable.
+    pub(super) fn post(&mut self, node: usize, key: SessionKey, to: &str, data: u64) {
+        let to = format!(r#""to":{{"user":"{to}"}}"#);
+        self.say(node, key, &format!(r#"{{"op":"send","ref":{data},{to},"data":{data}}}"#));
+    }
+
     /// Sends something ephemeral.
     pub(super) fn send(&mut self, node: usize, key: SessionKey, to: &str, data: u64) {
         let to = format!(r#""to":{{"user":"{to}"}}"#);
         self.say(node, key, &format!(r#"{{"op":"send","ref":{data},{to},"ephemeral":true,"data":{data}}}"#));
     }
+}
+
+/// Nodes that take as much as a test sends.
+pub(super) fn generous() -> CoreConfig {
+    let limits = Limits { sends_per_second: 100_000, sends_burst: 100_000, ..config().limits };
+    CoreConfig { limits, ..config() }
 }
 
 /// How the nodes of a world are set up, unless a test wants it otherwise.

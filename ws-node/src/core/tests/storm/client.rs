@@ -66,7 +66,7 @@ enum Told {
     Partly,
 }
 
-pub(super) fn position_of(value: &Value) -> Option<Position> {
+pub(in crate::core::tests) fn position_of(value: &Value) -> Option<Position> {
     let epoch = Epoch::from_hex(value.get("epoch")?.as_str()?).unwrap();
     Some(Position { epoch, offset: value["offset"].as_u64().unwrap() })
 }

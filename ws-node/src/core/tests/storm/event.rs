@@ -52,7 +52,7 @@ pub(super) const EVENTS: [(u64, Event); 20] = [
     (2, Event::Slow),
     (2, Event::Full),
     (2, Event::Fail),
-    (1, Event::Rob),
+    (4, Event::Rob),
 ];
 
 impl Storm {

@@ -1,0 +1,133 @@
+//! The log loses what it held: everybody is told, once, and nobody by a client's word.
+
+use cluster::log::Position;
+use serde_json::{Value, json};
+
+use super::sinks::Memory;
+use super::storm::position_of;
+use super::world::World;
+use crate::core::SessionKey;
+
+/// Two nodes; a group at home at the first with a session at each, and five messages in its log.
+fn group() -> (World, String, [(SessionKey, Memory); 2]) {
+    let mut world = World::new(2);
+    let home = |world: &World, name: &String| {
+        world.ring.home(world.ring.key().slot(&format!("g:{name}"))).unwrap().id == "n0"
+    };
+    let name = (0..).map(|n| format!("group{n}")).find(|name| home(&world, name)).unwrap();
+    let sessions = [0, 1].map(|node| {
+        let user = world.user_of(node, 0);
+        let (key, memory) = world.connect(node, &user);
+        world.say(node, key, &json!({ "op": "join", "ref": 0, "group": name }).to_string());
+        world.settle();
+        (key, memory)
+    });
+    say(&mut world, sessions[0].0, &name, 1..=5);
+    sessions.iter().for_each(|(_, memory)| assert_eq!(memory.data(), [1, 2, 3, 4, 5]));
+    (world, name, sessions)
+}
+
+fn say(world: &mut World, key: SessionKey, group: &str, data: impl Iterator<Item = u64>) {
+    for data in data {
+        let frame = json!({ "op": "send", "to": { "group": group }, "data": data });
+        world.say(0, key, &frame.to_string());
+        world.settle();
+    }
+}
+
+fn interrupt(world: &mut World) {
+    world.nodes.iter_mut().for_each(super::super::Core::log_interrupted);
+    for _ in 0..3 {
+        world.pass(100);
+        world.settle();
+    }
+}
+
+/// What of these frames is about the group, in short.
+fn told(frames: &[Value]) -> Vec<String> {
+    let short = |frame: &Value| match frame["op"].as_str().unwrap() {
+        "gap" => {
+            Some(format!("{} {}-{}", frame["reason"].as_str().unwrap(), frame["after"], frame["before"]))
+        }
+        "message" => Some(format!("{}: {}", frame["offset"], frame["data"])),
+        _ => None,
+    };
+    let of_group = |frame: &&Value| frame["topic"].as_str().is_some_and(|topic| topic.starts_with("g:"));
+    frames.iter().filter(of_group).filter_map(short).collect()
+}
+
+fn resume(world: &mut World, node: usize, group: &str, at: Position) -> Memory {
+    let (key, memory) = world.admit(node, "newcomer", &[]);
+    let since = json!({ "epoch": at.epoch.to_string(), "offset": at.offset });
+    let resume = json!({ format!("g:{group}"): since });
+    world.say(node, key, &json!({ "op": "hello", "resume": resume }).to_string());
+    world.settle();
+    memory
+}
+
+#[test]
+fn a_log_that_forgot_everything_is_told_to_everybody_once() {
+    let (mut world, name, [(key, first), (_, second)]) = group();
+    let before = world.entries(&format!("g:{name}")).0.unwrap();
+    world.store.flush();
+    interrupt(&mut world);
+    for memory in [&first, &second] {
+        assert_eq!(told(&memory.take()), ["log_lost 5-1"]);
+    }
+    say(&mut world, key, &name, 6..=6);
+    for memory in [&first, &second] {
+        assert_eq!(told(&memory.take()), ["1: 6"]);
+    }
+    let frames = resume(&mut world, 1, &name, before).take();
+    assert_eq!(frames[0]["topics"][format!("g:{name}")]["recovered"], json!(false));
+    assert_eq!(told(&frames), ["log_lost 5-1", "1: 6"]);
+}
+
+#[test]
+fn a_log_that_forgot_its_end_goes_on_in_another_epoch() {
+    let (mut world, name, [(key, first), (_, second)]) = group();
+    let copy = world.store.copy_log("default");
+    say(&mut world, key, &name, 6..=7);
+    let before = world.entries(&format!("g:{name}")).0.unwrap();
+    world.store.restore_log("default", &copy);
+    interrupt(&mut world);
+    for memory in [&first, &second] {
+        assert_eq!(told(&memory.take()), ["6: 6", "7: 7", "log_lost 7-1"]);
+    }
+    let after = world.entries(&format!("g:{name}")).0.unwrap();
+    assert!(after.epoch != before.epoch && after.offset == 0, "{after:?}");
+    interrupt(&mut world);
+    assert_eq!((told(&first.take()), told(&second.take())), (vec![], vec![]), "nothing happened");
+}
+
+#[test]
+fn a_log_that_forgot_its_end_is_found_out_by_a_new_home_from_what_followers_know() {
+    let (mut world, name, [(key, first), (_, second)]) = group();
+    let copy = world.store.copy_log("default");
+    say(&mut world, key, &name, 6..=7);
+    [&first, &second].iter().for_each(|memory| drop(memory.take()));
+    world.store.restore_log("default", &copy);
+    let next = std::sync::Arc::new(world.ring.leave(&["n0"]));
+    (0..2).for_each(|node| world.show(node, &next));
+    interrupt(&mut world);
+    for memory in [&first, &second] {
+        assert_eq!(told(&memory.take()), ["log_lost 7-1"]);
+    }
+}
+
+#[test]
+fn a_client_that_claims_what_never_was_is_told_so_and_nobody_else_notices() {
+    let (mut world, name, [(key, first), (_, second)]) = group();
+    let before = world.entries(&format!("g:{name}")).0.unwrap();
+    let frames = resume(&mut world, 1, &name, Position { offset: 9, ..before }).take();
+    assert_eq!(frames[0]["topics"][format!("g:{name}")]["recovered"], json!(false));
+    assert_eq!(told(&frames), ["log_lost 9-6"]);
+    say(&mut world, key, &name, 6..=6);
+    assert_eq!(
+        (told(&first.take()), told(&second.take())),
+        (vec!["6: 6".to_owned()], vec!["6: 6".to_owned()])
+    );
+    let after = world.entries(&format!("g:{name}")).0.unwrap();
+    assert_eq!(after, Position { offset: 6, ..before });
+    assert!(position_of(&frames[0]["topics"][format!("g:{name}")]).is_some_and(|head| head == before));
+}

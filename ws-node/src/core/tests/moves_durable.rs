@@ -1,0 +1,146 @@
+//! Durable messages while homes change, links break and entries are missed.
+
+use std::sync::Arc;
+
+use cluster::ring::Ring;
+
+use super::sinks::Memory;
+use super::world::{World, member};
+use crate::core::SessionKey;
+
+/// Three nodes, of which two are in the ring; the next ring moves bob's inbox from the first to the third. The sender and
+/// bob sit at the second.
+fn growing() -> (World, Arc<Ring>, String, (SessionKey, Memory), Memory) {
+    let mut world = World::new(2);
+    world.add_node();
+    let next = Arc::new(world.ring.join(member(2)).unwrap());
+    let bob = world.user_from_to(0, 2, &next);
+    let sender = world.user_from_to(1, 1, &next);
+    let alice = world.connect(1, &sender);
+    let (_, memory) = world.connect(1, &bob);
+    world.settle();
+    alice.1.take();
+    memory.take();
+    (world, next, bob, alice, memory)
+}
+
+fn rest(world: &mut World) {
+    for _ in 0..8 {
+        world.settle();
+        world.pass(100);
+    }
+}
+
+#[test]
+fn an_append_that_is_out_when_its_home_changes_comes_first() {
+    for told_late in [false, true] {
+        let (mut world, next, bob, (key, alice), memory) = growing();
+        world.post(1, key, &bob, 1);
+        world.carry_there(1, 0);
+        world.post(1, key, &bob, 2);
+        world.carry_there(1, 0);
+        if told_late {
+            // The old home's append comes before the new home opens, its answer after.
+            assert!(world.carry_out(0, 0));
+        }
+        (0..3).for_each(|node| world.show(node, &next));
+        world.carry_there(1, 2);
+        world.answer_log(2, usize::MAX);
+        world.post(1, key, &bob, 3);
+        rest(&mut world);
+        assert_eq!((memory.data(), alice.ops()), (vec![1, 2, 3], vec!["ack".to_owned(); 3]), "{told_late}");
+        let data: Vec<_> = world.entries(&format!("u:{bob}")).1.into_iter().map(|(_, data)| data).collect();
+        assert_eq!(data, ["1", "2", "3"]);
+    }
+}
+
+#[test]
+fn of_two_homes_at_once_the_log_takes_the_newer_one() {
+    let (mut world, next, bob, (key, alice), memory) = growing();
+    // The old home and the sender's node have not heard of the new ring.
+    world.show(2, &next);
+    let (local, _) = world.connect(2, &world.user_of(0, 3));
+    world.settle();
+    world.post(2, local, &bob, 10);
+    world.settle();
+    world.post(1, key, &bob, 20);
+    rest(&mut world);
+    assert_eq!((memory.data(), alice.ops()), (vec![], vec![]), "the old home is refused, and waits");
+    (0..2).for_each(|node| world.show(node, &next));
+    rest(&mut world);
+    assert_eq!((memory.data(), alice.ops()), (vec![10, 20], vec!["ack".to_owned()]));
+}
+
+#[test]
+fn a_home_that_gets_its_topic_back_asks_the_log_what_happened_meanwhile() {
+    let (mut world, next, bob, _, memory) = growing();
+    let back = Arc::new(next.leave(&["n2"]));
+    let (local, _) = world.connect(2, &world.user_of(0, 3));
+    world.settle();
+    // An append of the first home is out all the time, so that it remembers what it knew.
+    let (own, _) = world.connect(0, &world.user_of(0, 4));
+    world.settle();
+    world.post(0, own, &bob, 1);
+    assert!(world.carry_out(0, 0));
+    (0..3).for_each(|node| world.show(node, &next));
+    world.answer_log(2, usize::MAX);
+    world.post(2, local, &bob, 2);
+    world.answer_log(2, usize::MAX);
+    // What the second home passed on is lost.
+    world.cut(1, 2);
+    (0..3).for_each(|node| world.show(node, &back));
+    rest(&mut world);
+    assert_eq!(memory.data(), [1, 2]);
+}
+
+#[test]
+fn entries_that_a_full_link_dropped_are_found_when_it_has_room() {
+    let (mut world, _, bob, _, memory) = growing();
+    let (local, _) = world.connect(0, &world.user_of(0, 4));
+    world.settle();
+    world.pipe_back(1, 0).set_room(0);
+    (1..=3).for_each(|data| world.post(0, local, &bob, data));
+    world.settle();
+    assert_eq!(memory.ops(), [""; 0]);
+    world.pipe_back(1, 0).set_room(usize::MAX);
+    world.pass(100);
+    world.settle();
+    assert_eq!(memory.data(), [1, 2, 3]);
+}
+
+#[test]
+fn while_the_link_to_a_home_is_cut_its_topics_are_looked_at_in_the_log() {
+    let (mut world, _, bob, _, memory) = growing();
+    let (_, second) = world.connect(1, &bob);
+    let (local, _) = world.connect(0, &world.user_of(0, 4));
+    world.settle();
+    second.take();
+    world.cut(1, 0);
+    (1..=3).for_each(|data| world.post(0, local, &bob, data));
+    world.settle();
+    let reads = world.reads;
+    for _ in 0..12 {
+        world.pass(100);
+        world.settle();
+    }
+    assert_eq!((memory.data(), second.data()), (vec![1, 2, 3], vec![1, 2, 3]));
+    assert_eq!(world.reads - reads, 1, "once for both sessions");
+    world.open(1, 0);
+    world.settle();
+    world.post(0, local, &bob, 4);
+    world.settle();
+    assert_eq!((memory.data(), second.data()), (vec![4], vec![4]));
+}
+
+#[test]
+fn a_link_that_is_opened_again_brings_what_was_missed() {
+    let (mut world, _, bob, _, memory) = growing();
+    let (local, _) = world.connect(0, &world.user_of(0, 4));
+    world.settle();
+    world.cut(1, 0);
+    world.post(0, local, &bob, 1);
+    world.settle();
+    world.open(1, 0);
+    world.settle();
+    assert_eq!(memory.data(), [1]);
+}
