@@ -367,6 +367,7 @@ fn core_config(config: &NodeConfig, tickets: Tickets) -> CoreConfig {
             groups: cluster::limits::GROUPS_PER_SESSION_MAX,
         },
         sessions_per_user_max: limits.sessions_per_user,
+        outbound_bytes: limits.outbound_bytes,
         heartbeat_ms: u64::try_from(limits.heartbeat.as_millis()).unwrap_or(u64::MAX),
         rebalance: config.rebalance,
         move_rate: config.move_rate,

@@ -1,5 +1,6 @@
 //! Pages of a topic's past, for a session that asks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cluster::log::{Cursor, Epoch, LogError, Page, Read};
@@ -9,6 +10,7 @@ use cluster::wire::node::{Error, HistoryAck, NodeFrame, PastGap, PastMessage};
 use serde_json::value::RawValue;
 
 use super::feed::json_of;
+use super::reads::Reader;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 /// A page that was asked for.
@@ -18,9 +20,20 @@ pub(super) struct Past {
     pub(super) epoch: Option<Epoch>,
     pub(super) cursor: Cursor,
     pub(super) limit: usize,
-    session: SessionKey,
+    pub(super) session: SessionKey,
     reference: Option<Box<RawValue>>,
 }
+
+/// The pages that a session asked for.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    waiting: VecDeque<Past>,
+    /// One is being read, or waits for the next tick.
+    busy: bool,
+}
+
+/// Pages that a session may wait for at once.
+const PAGES_MAX: usize = 64;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A session asks for a page of its inbox or of a group.
@@ -47,8 +60,49 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             reference: history.reference.map(ToOwned::to_owned),
         };
         match self.config.retentions.of(&past.topic) {
-            Some(_) => self.read_page(past),
+            Some(_) => self.queue_page(past),
             None => self.answer_past(&past, None, false),
+        }
+    }
+
+    /// One page after the other, as the session's socket takes them.
+    fn queue_page(&mut self, past: Past) {
+        let key = past.session;
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let pages = session.pages.get_or_insert_default();
+        if pages.waiting.len() >= PAGES_MAX {
+            return self.fail(key, past.reference.as_deref(), ErrorCode::Overloaded);
+        }
+        pages.waiting.push_back(past);
+        self.next_page(key);
+    }
+
+    /// Reads the next page that a session asked for, if there is room for it.
+    pub(super) fn next_page(&mut self, key: SessionKey) {
+        let most = self.bytes_ahead();
+        while let Some(session) = self.sessions.get_mut(key) {
+            let Some(pages) = session.pages.as_mut().filter(|pages| !pages.busy) else { return };
+            let Some(next) = pages.waiting.front() else {
+                session.pages = None;
+                return;
+            };
+            pages.busy = true;
+            if session.sink.waiting_bytes() >= most {
+                let topic = Arc::clone(&next.topic);
+                return self.reads.again(&topic, Reader::Pages(key));
+            }
+            let Some(past) = pages.waiting.pop_front() else { return };
+            if self.read_page(past) {
+                return;
+            }
+            self.page_done(key);
+        }
+    }
+
+    /// A page was read, or the time has come to look for room again.
+    pub(super) fn page_done(&mut self, key: SessionKey) {
+        if let Some(pages) = self.sessions.get_mut(key).and_then(|session| session.pages.as_mut()) {
+            pages.busy = false;
         }
     }
 

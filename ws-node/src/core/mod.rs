@@ -98,6 +98,8 @@ pub struct CoreConfig {
     pub limits: Limits,
     /// Sessions a user may have here.
     pub sessions_per_user_max: usize,
+    /// Bytes that may wait for a session before its queue closes itself.
+    pub outbound_bytes: usize,
     /// Told in `welcome`.
     pub heartbeat_ms: u64,
     /// Whom to move when the ring changes.

@@ -14,7 +14,10 @@ use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 const ENTRIES_PER_READ: usize = 500;
 
 /// Bytes that one read asks for: with what may wait for the session already, the most that is read ahead of its socket.
-pub(super) const BYTES_PER_READ: usize = 128 * 1024;
+const BYTES_PER_READ: usize = 128 * 1024;
+
+/// What an entry takes beside its data, about, in bytes.
+const ENTRY_COST: usize = 256;
 
 /// The reads that are out, and those that are to be tried again.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub(super) enum Reader {
     Replay(SessionKey),
     /// A session that asked for a page.
     History(Box<Past>),
+    /// A session whose next page waits for room.
+    Pages(SessionKey),
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -46,15 +51,24 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         offset: u64,
         reader: Reader,
     ) -> Option<u64> {
-        let entries = if matches!(reader, Reader::Probe(_)) { 1 } else { ENTRIES_PER_READ };
-        self.read(name, epoch, Cursor::After(offset), (entries, BYTES_PER_READ), reader)
+        let bytes = self.bytes_ahead();
+        let entries = ENTRIES_PER_READ.min(bytes / ENTRY_COST).max(1);
+        let entries = if matches!(reader, Reader::Probe(_)) { 1 } else { entries };
+        self.read(name, epoch, Cursor::After(offset), (entries, bytes), reader)
     }
 
-    /// Reads a page of a topic for whoever asked.
-    pub(super) fn read_page(&mut self, past: Past) {
-        let (name, epoch, cursor, limit) = (Arc::clone(&past.topic), past.epoch, past.cursor, past.limit);
-        let reader = Reader::History(Box::new(past));
-        self.read(&name, epoch, cursor, (limit, limits::HISTORY_BYTES_MAX), reader);
+    /// Reads a page of a topic for whoever asked; false if that could not be asked, and then it was told.
+    pub(super) fn read_page(&mut self, past: Past) -> bool {
+        let (name, epoch, cursor) = (Arc::clone(&past.topic), past.epoch, past.cursor);
+        // Half of what may wait for a session, with what each entry takes beside its data.
+        let bytes = limits::HISTORY_BYTES_MAX.min(self.bytes_ahead().saturating_mul(2));
+        let entries = past.limit.min(2 * bytes / ENTRY_COST).max(1);
+        self.read(&name, epoch, cursor, (entries, bytes), Reader::History(Box::new(past))).is_some()
+    }
+
+    /// Bytes that are read ahead of a session's socket; twice as much fits into half of its queue.
+    pub(super) fn bytes_ahead(&self) -> usize {
+        BYTES_PER_READ.min(self.config.outbound_bytes / 4)
     }
 
     fn read(
@@ -99,7 +113,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.replayed(key, &topic, reader, result, now);
                 self.read_next(key);
             }
-            Reader::History(past) => self.past_read(&past, result.map_err(Some)),
+            Reader::History(past) => {
+                let key = past.session;
+                self.past_read(&past, result.map_err(Some));
+                self.page_done(key);
+                self.next_page(key);
+            }
+            // Never out.
+            Reader::Pages(_) => {}
         }
     }
 
@@ -110,6 +131,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 Reader::Heal => self.heal(&topic),
                 Reader::Probe(key) => self.advance(key, &topic, now),
                 Reader::Replay(key) => self.replay_again(key),
+                Reader::Pages(key) => {
+                    self.page_done(key);
+                    self.next_page(key);
+                }
                 // Refused at once, never tried again.
                 Reader::History(_) => {}
             }

@@ -8,7 +8,7 @@ use cluster::wire::node::{Gap, GapReason, Name, NodeFrame};
 
 use super::feed::frame_of;
 use super::followers::{Reading, Replay};
-use super::reads::{BYTES_PER_READ, Reader};
+use super::reads::Reader;
 use super::stream::is_ahead;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
@@ -51,9 +51,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Reads on in the next of the session's topics.
     pub(super) fn read_next(&mut self, key: SessionKey) {
+        let most = self.bytes_ahead();
         while let Some(session) = self.sessions.get_mut(key).filter(|session| session.listens()) {
             let Some(name) = session.turn.next() else { return };
-            if session.sink.waiting_bytes() >= BYTES_PER_READ {
+            if session.sink.waiting_bytes() >= most {
                 return self.replay_later(key, name);
             }
             let Some(replay) = self.replay(key, &name).filter(|replay| replay.reader.is_none()) else {
@@ -133,16 +134,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.skip(key, name, (gap.before, next), GapReason::Trimmed);
             }
         }
+        let Some(session) = self.sessions.get(key) else { return };
         for entry in &page.entries {
             let at = Position { offset: entry.offset, ..page.position };
-            let frame = frame_of(name, Name::Replayed(at), entry);
-            if let Some(session) = self.sessions.get(key) {
-                session.sink.push(frame);
-                self.counts.replayed += 1;
-            }
-            if let Some(replay) = self.replay(key, name) {
-                replay.offset = entry.offset;
-            }
+            session.sink.push(frame_of(name, Name::Replayed(at), entry));
+            self.counts.replayed += 1;
+        }
+        // Looked up once, not for each entry: it is a search among all followers.
+        if let (Some(replay), Some(last)) = (self.replay(key, name), page.entries.last()) {
+            replay.offset = last.offset;
         }
         if page.more || !self.end_replay(key, name) {
             self.replay_beyond(key, name, page, now);

@@ -11,6 +11,7 @@ use cluster::wire::node::{Error, NodeFrame};
 use cluster::wire::topic::inbox;
 use slab::Slab;
 
+use super::history::Pages;
 use super::moves::Patience;
 use super::rate::Bucket;
 use super::replay::Turn;
@@ -50,6 +51,8 @@ pub(super) struct Session<S> {
     pub(super) unresolved: usize,
     /// What it reads of what it missed.
     pub(super) turn: Turn,
+    /// The pages of the past that it asked for.
+    pub(super) pages: Option<Box<Pages>>,
     pub(super) slot: Slot,
     pub(super) holder: Box<Holder>,
     pub(super) ticket_ring: Version,
@@ -102,6 +105,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             refused: Vec::new(),
             unresolved: 0,
             turn: Turn::default(),
+            pages: None,
             slot,
             holder: Box::new(admission.holder),
             ticket_ring: admission.ring,

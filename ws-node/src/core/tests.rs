@@ -8,6 +8,7 @@ mod handover;
 mod log;
 mod messages;
 mod moves_durable;
+mod pages;
 mod presence;
 mod resume;
 mod sessions;

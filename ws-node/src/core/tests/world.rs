@@ -337,6 +337,7 @@ pub(super) fn config() -> CoreConfig {
             groups: 5,
         },
         sessions_per_user_max: 3,
+        outbound_bytes: 1024 * 1024,
         heartbeat_ms: 25_000,
         rebalance: Rebalance::Arcs,
         move_rate: 2_000,

@@ -49,6 +49,7 @@ pub(super) async fn host() -> Arc<Node> {
             groups: 5,
         },
         sessions_per_user_max: 16,
+        outbound_bytes: 100_000,
         heartbeat_ms: 25_000,
         rebalance: Rebalance::Arcs,
         move_rate: 2_000,
