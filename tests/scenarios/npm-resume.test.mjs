@@ -138,13 +138,17 @@ describe('the npm client comes back, on Redis', () => {
     await ring.redis?.end('SIGKILL');
     await ring.redis?.begin();
     await until('both are told', () => gaps.length > 0 && bob.gaps.length > 1, { within_ms: 20_000, describe: () => ({ gaps, all: bob.gaps }) });
-    assert.deepEqual([gaps.length, gaps[0].topic, gaps[0].reason, gaps[0].after, gaps[0].before], [1, 'g:archive', 'log_lost', 3, 1]);
-    assert.deepEqual(bob.gaps.map(({ topic }) => topic).sort(), ['g:archive', 'u:mourner']);
+    assert.deepEqual([gaps[0].topic, gaps[0].reason, gaps[0].after, gaps[0].before], ['g:archive', 'log_lost', 3, 1]);
     assert.notEqual(gaps[0].epoch, before.epoch);
-    assert.deepEqual(seat.position, { epoch: gaps[0].epoch, offset: 0 });
     const { epoch, offset } = await room.send('a new beginning');
-    assert.deepEqual([epoch, offset], [gaps[0].epoch, 1]);
+    assert.equal(offset, 1);
     await until('it goes on', () => heard.data.includes('a new beginning'));
+    // A home may find the log lost a second time while it comes back: then that is told, too.
+    assert.equal(gaps.at(-1).epoch, epoch);
+    assert.deepEqual(gaps.slice(1).map((gap) => [gap.after, gap.before]), gaps.slice(1).map(() => [0, 1]));
+    assert.deepEqual(seat.position, { epoch, offset: 1 });
+    assert.deepEqual([...new Set(bob.gaps.map(({ topic }) => topic))].sort(), ['g:archive', 'u:mourner']);
+    assert.deepEqual(bob.gaps.filter(({ topic }) => topic === 'g:archive'), gaps, 'the client is told what its handle is');
     assert.deepEqual([ann.states, bob.states].flat().filter((state) => state === 'reconnecting'), []);
     assert.deepEqual((await seat.history()).entries.map(({ data }) => data), ['a new beginning']);
   });
