@@ -294,7 +294,7 @@ fn what_may_wait_for_a_home_has_a_bound_and_so_has_all_together() {
     let (here, there) = (world.user_at("n0", 0), world.user_at("n1", 0));
     let large = |user: &str| message(Target::User(user.to_owned()), &format!("\"{}\"", "x".repeat(1 << 20)));
     let mut receipts = Vec::new();
-    while world.core.has_room(&large(&here)) {
+    while receipts.len() < 10 && world.core.has_room(&large(&here)) {
         receipts.push(world.core.send(&large(&here), 0));
     }
     assert_eq!(receipts.len(), 3);
