@@ -155,14 +155,14 @@ fn what_may_wait_has_a_bound_in_bytes() {
     let mut world = World::new(1);
     let link = world.open("n0");
     let large = 1024 * 1024;
-    (0..3).for_each(|_| world.send_bytes("n0", large).unwrap());
-    assert_eq!(world.send_bytes("n0", large), Err(NotTaken::Backlog));
+    (0..3).for_each(|_| world.send_bytes("n0", "u:a", large).unwrap());
+    assert_eq!(world.send_bytes("n0", "u:a", large), Err(NotTaken::Backlog));
     assert!(!world.homes.has_room("n0", large) && world.homes.has_room("n1", large));
     assert!(world.homes.waiting_bytes() > 3 * large);
     let numbers = link.numbers();
     assert_eq!(numbers.len(), 3);
     world.homes.published("n0", numbers[0]).unwrap();
-    world.send_bytes("n0", large).unwrap();
+    world.send_bytes("n0", "u:a", large).unwrap();
     assert_eq!(world.homes.expire(u64::MAX).len(), 3);
     assert_eq!(world.homes.waiting_bytes(), 0);
     let small = (0..).take_while(|_| world.send("n0", &["u:a"]).is_ok()).count();

@@ -99,9 +99,9 @@ impl World {
     }
 
     /// Sends a message with so many bytes of data.
-    pub(super) fn send_bytes(&mut self, node: &str, bytes: usize) -> Result<(), NotTaken> {
+    pub(super) fn send_bytes(&mut self, node: &str, topic: &str, bytes: usize) -> Result<(), NotTaken> {
         let data = format!("\"{}\"", "x".repeat(bytes - 2));
-        let to = Audience::Topics(vec!["u:a"]);
+        let to = Audience::Topics(vec![topic]);
         self.homes.publish(node, &outgoing(0, &data), to, 0, CALL_WAIT_MS)
     }
 
