@@ -12,6 +12,7 @@ import { Redis } from './redis.mjs';
 import { RingDocument } from './ring.mjs';
 import { assertNoSecretsIn, registerSecret, registerToken } from './secrets.mjs';
 import { Session } from './session.mjs';
+import { metric } from './metrics.mjs';
 import { until } from './until.mjs';
 
 /** @typedef {import('./session.mjs').Grant} Grant */
@@ -80,7 +81,17 @@ export class Cluster {
       else await Promise.all(specs.map((spec) => this.startNode(spec)));
       await Promise.all(looking);
     }
-    for (const service of services) if (this.idsOf(service).length > 0) await this.untilSeen(this.idsOf(service), service);
+    for (const service of services) if (this.idsOf(service).length > 0) await this.untilAgreed(service);
+  }
+
+  /** Waits until lookup services and nodes go by the same ring: until then a node may think that it is a home and is none. */
+  async untilAgreed(service = this.options.services[0]) {
+    const ids = this.idsOf(service);
+    await this.untilSeen(ids, service);
+    if (this.lookups.length === 0) return;
+    const { version } = await this.ring(service);
+    for (const node of ids.map((id) => this.node(id, service)))
+      await until(`node ${node.id} goes by the ring`, async () => (await metric(node, 'ringdial_node_ring_version')) >= version, { within_ms: 20_000 });
   }
 
   /** @param {string} [service] the ids of the nodes that run */
