@@ -2,12 +2,10 @@
 
 use cluster::wire::client::{About, Join, Reference};
 use cluster::wire::codes::ErrorCode;
-use cluster::wire::node::{Error, GroupAck, NodeFrame, Recovery};
+use cluster::wire::node::{GroupAck, NodeFrame, Recovery};
 use cluster::wire::topic::group;
 
 use super::followers::JoinRequest;
-use super::rate::Verdict;
-use super::session::Stage;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -66,44 +64,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         arrived
     }
 
-    /// Whether the session may ask for anything now; if not it was told.
-    pub(super) fn may_ask(&mut self, key: SessionKey, reference: Reference<'_>, now: Now) -> bool {
-        let limits = self.config.limits;
-        let Some(session) = self.sessions.get_mut(key) else { return false };
-        match session.stage {
-            Stage::Admitted => {
-                self.fail(key, reference, ErrorCode::HelloExpected);
-                return false;
-            }
-            Stage::Detached => return false,
-            Stage::Waiting | Stage::Live => {}
-        }
-        let verdict = session.bucket.take(limits.sends_per_second, limits.sends_burst, now.tick_ms);
-        match verdict {
-            Verdict::Go => {
-                self.welcome_at_once(key, now);
-                return true;
-            }
-            Verdict::Wait(ms) => self.refuse_request(key, reference, ErrorCode::RateLimited, Some(ms)),
-            Verdict::Enough => self.fail(key, reference, ErrorCode::RateExceeded),
-        }
-        false
-    }
-
-    /// Says no to a request.
-    pub(super) fn refuse_request(
-        &mut self,
-        key: SessionKey,
-        reference: Reference<'_>,
-        code: ErrorCode,
-        retry_after_ms: Option<u64>,
-    ) {
-        self.counts.refused += 1;
-        if let Some(session) = self.sessions.get(key) {
-            session.push(&NodeFrame::Error(Error { retry_after_ms, ..Error::new(reference, code) }));
-        }
-    }
-
     /// Whether the session's token allows it to be in a group.
     pub(super) fn may_join(&self, key: SessionKey, group: &str) -> bool {
         self.sessions.get(key).is_some_and(|session| session.holder.grants.may_join(group))
@@ -131,7 +91,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         if let Some(join) = join {
             // It will never be answered otherwise.
-            self.refuse_request(key, join.reference.as_deref(), ErrorCode::NotJoined, None);
+            self.refuse(key, join.reference.as_deref(), ErrorCode::NotJoined, None);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! ([`SessionSink`]) or of a link ([`LinkSink`]) before the lock is given back, so the order of decisions is the order
 //! on every wire.
 
+mod allowance;
 mod arrive;
 mod askers;
 mod broadcast;

@@ -6,12 +6,9 @@ use cluster::homes::{CALL_WAIT_MS, Origin, Outgoing};
 use cluster::tokens::Grants;
 use cluster::wire::client::{Send, Target};
 use cluster::wire::codes::ErrorCode;
-use cluster::wire::node::{Error, NodeFrame};
 use cluster::wire::topic::{group, inbox};
 
-use super::rate::Verdict;
 use super::requests::Waiter;
-use super::session::Stage;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 /// Whom a message is for, as topics.
@@ -23,21 +20,12 @@ enum Recipients<'a> {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A session sends.
     pub fn send(&mut self, key: SessionKey, send: &Send<'_>, now: Now) {
-        let limits = self.config.limits;
+        if !self.affords(key, send.reference, send.cost(), now) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(key) else { return };
-        match session.stage {
-            Stage::Admitted => return self.fail(key, send.reference, ErrorCode::HelloExpected),
-            Stage::Detached => return,
-            Stage::Waiting | Stage::Live => {}
-        }
-        match session.bucket.take_many(send.cost(), limits.sends_per_second, limits.sends_burst, now.tick_ms)
-        {
-            Verdict::Go => {}
-            Verdict::Wait(ms) => return self.refuse(key, send, ErrorCode::RateLimited, Some(ms)),
-            Verdict::Enough => return self.fail(key, send.reference, ErrorCode::RateExceeded),
-        }
         let Some(to) = Recipients::of(&send.to, &session.holder.grants) else {
-            return self.refuse(key, send, ErrorCode::Forbidden, None);
+            return self.refuse(key, send.reference, ErrorCode::Forbidden, None);
         };
         session.outstanding += 1;
         self.counts.sent += 1;
@@ -72,13 +60,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 let request = self.requests.open(waiter, others + 1, due_ms);
                 self.publish_to_everyone(request, &message, *matching, now);
             }
-        }
-    }
-
-    fn refuse(&mut self, key: SessionKey, send: &Send<'_>, code: ErrorCode, retry_after_ms: Option<u64>) {
-        self.counts.refused += 1;
-        if let Some(session) = self.sessions.get(key) {
-            session.push(&NodeFrame::Error(Error { retry_after_ms, ..Error::new(send.reference, code) }));
         }
     }
 }
