@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::membership::Keeper;
-use cluster::ring::Ring;
 use cluster::tokens::PeerName;
 use edge::peer::PeerTarget;
 use tokio::sync::watch;
@@ -30,7 +29,7 @@ pub(crate) fn follow(
     // The core was made from what the keeper held some time ago. What came since then is news.
     view.mark_changed();
     generation.mark_changed();
-    let (targets, receiver) = watch::channel(peers_of(node.core().ring()));
+    let (targets, receiver) = watch::channel(PeerTarget::members_of(node.core().ring()));
     let (node, ending) = (Arc::clone(node), ending.clone());
     tasks.spawn(async move {
         let mut ticks = interval(TICK);
@@ -40,7 +39,7 @@ pub(crate) fn follow(
                 () = ending.cancelled() => return,
                 Ok(()) = view.changed() => {
                     node.catch_up();
-                    targets.send_replace(peers_of(node.core().ring()));
+                    targets.send_replace(PeerTarget::members_of(node.core().ring()));
                 }
                 Ok(()) = generation.changed() => rename(&node, &name, *generation.borrow_and_update()),
                 _ = ticks.tick() => node.core().tick(node.now()),
@@ -59,12 +58,4 @@ fn rename(node: &Node, name: &watch::Sender<PeerName>, generation: Option<u64>) 
     let me = PeerName { id: core.me().id.clone(), generation };
     core.renamed(me.clone());
     name.send_replace(me);
-}
-
-fn peers_of(ring: &Ring) -> Vec<PeerTarget> {
-    let target = |member: &cluster::ring::Member| PeerTarget {
-        name: PeerName { id: member.id.clone(), generation: member.generation },
-        address: member.peer.clone(),
-    };
-    ring.members().map(target).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::rand;
+use cluster::ring::{Member, Ring};
 use cluster::tokens::PeerName;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -23,6 +24,17 @@ pub struct PeerTarget {
     pub name: PeerName,
     /// `host:port` of its peer listener.
     pub address: String,
+}
+
+impl PeerTarget {
+    /// Every member of a ring.
+    pub fn members_of(ring: &Ring) -> Vec<Self> {
+        let target = |member: &Member| Self {
+            name: PeerName { id: member.id.clone(), generation: member.generation },
+            address: member.peer.clone(),
+        };
+        ring.members().map(target).collect()
+    }
 }
 
 /// The outbound links of a process.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::ring::{Member, Ring};
-use cluster::tokens::PeerName;
 use edge::peer::PeerTarget;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,7 +33,7 @@ pub(super) fn follow(
                 () = ending.cancelled() => return,
                 Ok(()) = view.changed() => {
                     if let Some(ring) = nodes.catch_up() {
-                        targets.send_replace(nodes_of(&ring));
+                        targets.send_replace(PeerTarget::members_of(&ring));
                     }
                 }
                 _ = ticks.tick() => nodes.tick(),
@@ -43,12 +41,4 @@ pub(super) fn follow(
         }
     });
     receiver
-}
-
-fn nodes_of(ring: &Ring) -> Vec<PeerTarget> {
-    let target = |member: &Member| PeerTarget {
-        name: PeerName { id: member.id.clone(), generation: member.generation },
-        address: member.peer.clone(),
-    };
-    ring.members().map(target).collect()
 }
