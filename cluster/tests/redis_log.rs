@@ -18,7 +18,7 @@ use ringdial_cluster::store::{RedisConfig, RedisStore};
 
 use self::log::World;
 use self::log::support::*;
-use self::server::Server;
+use self::server::{Server, block_on};
 
 struct Real {
     server: Server,
@@ -61,15 +61,6 @@ impl World for Real {
 
 fn connect(server: &Server) -> Arc<dyn Log> {
     RedisStore::connect(&RedisConfig::new(&server.url())).unwrap().log(SERVICE, log::config()).unwrap()
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test);
 }
 
 fn run<F>(scenario: F)

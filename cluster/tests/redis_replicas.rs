@@ -6,7 +6,6 @@ mod log;
 #[path = "redis_store/server.rs"]
 mod server;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +13,7 @@ use ringdial_cluster::log::{Cursor, Log, Open, ReadRequest};
 use ringdial_cluster::store::{RedisConfig, RedisStore};
 
 use self::log::support::*;
-use self::server::Server;
-
-fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test);
-}
+use self::server::{Server, block_on};
 
 fn connect(server: &Server, wait_replicas: u32) -> Arc<dyn Log> {
     let config = RedisConfig { wait_replicas, ..RedisConfig::new(&server.url()) };

@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 use self::conformance::World;
 use self::conformance::support::{Process, SERVICE, config, holder, until, until_within};
-use self::server::Server;
+use self::server::{Server, block_on};
 
 const LEASE: Duration = Duration::from_millis(900);
 
@@ -62,15 +62,6 @@ impl World for Real {
 
 fn connect(server: &Server) -> RedisStore {
     RedisStore::connect(&RedisConfig::new(&server.url())).unwrap()
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(test);
 }
 
 fn run<F>(scenario: F)

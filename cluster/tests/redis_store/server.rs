@@ -16,6 +16,16 @@ pub struct Server {
     child: Child,
 }
 
+/// Runs a test of such a server, on a runtime that works on while a thread waits.
+pub fn block_on(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(test);
+}
+
 impl Server {
     /// Starts a server with these arguments beside the usual ones.
     pub fn start(arguments: &[&str]) -> Self {
