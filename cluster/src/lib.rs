@@ -3,11 +3,14 @@
 //!
 //! Decisions are pure functions of values; the only socket this crate opens is Redis's.
 
+pub mod chance;
 pub mod grant;
 pub mod homes;
 pub mod limits;
 pub mod log;
+pub mod maps;
 pub mod membership;
+pub mod planted;
 pub mod ring;
 pub mod secret;
 pub mod store;

@@ -1,8 +1,8 @@
 //! All homes: what is sent to each, and what comes back.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
+
+use crate::maps::HashMap;
 
 use super::home::{Call, Home, Kind};
 use super::{Event, LinkSink, Outgoing, Part, View};
@@ -30,7 +30,7 @@ pub enum NotTaken {
 
 impl<L, W> Default for Homes<L, W> {
     fn default() -> Self {
-        Self { nodes: HashMap::new(), number: 0 }
+        Self { nodes: HashMap::default(), number: 0 }
     }
 }
 

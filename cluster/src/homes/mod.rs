@@ -12,10 +12,9 @@ mod part;
 mod requests;
 mod reroute;
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
+use crate::maps::HashMap;
 use crate::ring::Ring;
 use crate::wire::peer::{Audience, Publish, ToHome, encode};
 

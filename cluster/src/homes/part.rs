@@ -1,8 +1,8 @@
 //! A part of what was asked for: the frame for one home, and who waits for the answer.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
+
+use crate::maps::HashMap;
 
 use super::Outcome;
 use crate::log::Position;

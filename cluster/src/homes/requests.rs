@@ -1,8 +1,7 @@
 //! Requests: one answer when every topic that a message was for has got its outcome.
 
-use std::collections::HashMap;
-
 use crate::log::Position;
+use crate::maps::HashMap;
 use crate::wire::codes::ErrorCode;
 
 /// Names a request; never used again for another.
@@ -61,7 +60,7 @@ struct Request<T> {
 
 impl<T> Default for Requests<T> {
     fn default() -> Self {
-        Self { open: HashMap::new(), serial: 0 }
+        Self { open: HashMap::default(), serial: 0 }
     }
 }
 

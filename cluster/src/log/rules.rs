@@ -1,9 +1,9 @@
 //! The rules of the log that need no store: when a topic begins anew, who is refused, what tells messages apart, and what
 //! is too much to ask.
 
-use std::collections::HashSet;
-
 use aws_lc_rs::digest;
+
+use crate::maps::{HashSet, Keyed};
 
 use super::contract::{
     Append, CALL_BYTES_MAX, ENTRY_BYTES_MAX, MESSAGES_PER_APPEND_MAX, Message, TOPICS_PER_CALL_MAX,
@@ -64,7 +64,7 @@ pub(crate) fn check_topics<'a>(topics: impl ExactSizeIterator<Item = Topic<'a>>)
     if size > TOPICS_PER_CALL_MAX {
         return Err(LogError::TooLarge { what: "topics in a call", size, max: TOPICS_PER_CALL_MAX });
     }
-    let mut seen = HashSet::with_capacity(size);
+    let mut seen = HashSet::with_capacity_and_hasher(size, Keyed::default());
     for topic in topics {
         check_topic(topic)?;
         if !seen.insert(topic) {

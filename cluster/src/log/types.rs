@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::error::LogError;
+use crate::chance;
 use crate::ring::{Ring, Slot, Version};
 
 /// A stream of messages with one home.
@@ -73,7 +74,7 @@ impl Epoch {
     /// [`LogError::NoRandomness`] where the operating system gives none.
     pub fn random() -> Result<Self, LogError> {
         let mut bytes = [0; 8];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LogError::NoRandomness)?;
+        chance::fill(&mut bytes).map_err(|_| LogError::NoRandomness)?;
         Ok(Self(u64::from_le_bytes(bytes)))
     }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use siphasher::sip::SipHasher13;
 
 use super::error::RingError;
+use crate::chance;
 
 /// Number of slots (virtual nodes at equal distances) on every ring.
 pub const SLOTS: usize = 65_536;
@@ -32,7 +33,7 @@ impl RingKey {
     /// A new random key. Fails with [`RingError::NoRandomness`] where the operating system gives none.
     pub fn random() -> Result<Self, RingError> {
         let mut bytes = [0; 16];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| RingError::NoRandomness)?;
+        chance::fill(&mut bytes).map_err(|_| RingError::NoRandomness)?;
         Ok(Self(bytes))
     }
 

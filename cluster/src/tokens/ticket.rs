@@ -1,12 +1,11 @@
 //! Tickets: what a lookup grants. A signed permission to open one connection as one user to one node.
 
-use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::CLOCK_LEEWAY_S;
 use super::codec::{CodecError, Signer};
-use crate::{ring::Version, secret::KeySet};
+use crate::{chance, ring::Version, secret::KeySet};
 
 /// The longest ticket that is signed or read. It travels in a header and in a subprotocol.
 pub const TICKET_BYTES_MAX: usize = 4096;
@@ -160,7 +159,7 @@ impl From<CodecError> for TicketError {
 /// A process that has no randomness ends at once: whatever it would go on to sign could be guessed.
 pub fn random_id() -> String {
     let mut bytes = [0; 16];
-    match rand::fill(&mut bytes) {
+    match chance::fill(&mut bytes) {
         Ok(()) => URL_SAFE_NO_PAD.encode(bytes),
         Err(_) => std::process::abort(),
     }

@@ -1,11 +1,11 @@
 //! This node as a home: processes that asked for topics here, and what they send here to be passed on.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Outgoing};
 use cluster::log::Position;
+use cluster::maps::{HashMap, HashSet};
 use cluster::wire::peer::{Audience, FromHome, Interest, Publish, Question, ToHome, decode, encode};
 
 use super::requests::Waiter;
@@ -32,7 +32,7 @@ pub(super) struct Asker<L> {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Somebody dialled.
     pub fn asker_opened(&mut self, link: u64, sink: L) {
-        let (topics, behind) = (HashSet::new(), HashSet::new());
+        let (topics, behind) = (HashSet::default(), HashSet::default());
         self.askers.0.insert(link, Asker { sink, peer: None, topics, behind, refusing: false });
     }
 
@@ -170,7 +170,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
 impl<L> Default for Askers<L> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::default())
     }
 }
 

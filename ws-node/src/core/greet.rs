@@ -1,8 +1,7 @@
 //! From `hello` to `welcome`: the session comes to its inbox and its groups, and is told where they stand.
 
-use std::collections::{HashMap, HashSet};
-
 use cluster::limits;
+use cluster::maps::{HashMap, HashSet};
 use cluster::wire::client::{Hello, Since};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{NodeFrame, RingPosition, Standing, Topics, Welcome};
@@ -109,7 +108,7 @@ impl Plan {
         let asked = hello.groups.iter().map(|name| group(name));
         let others = hello.resume.iter().map(|(topic, _)| topic.clone());
         let resumed = others.filter(|topic| **topic != *session.topic);
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         for topic in claimed.chain(asked).chain(resumed) {
             if !seen.insert(topic.clone()) {
                 continue;

@@ -1,10 +1,10 @@
 //! Other nodes as homes: the links this node dialled, the interest it registered there, and the calls that are out.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Event, Outcome, Outgoing, RequestKey, View};
+use cluster::maps::{HashMap, HashSet};
 use cluster::wire::peer::{Audience, FromHome, decode};
 use cluster::wire::topic::EVERYONE;
 
@@ -127,7 +127,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
 impl<L> Default for Homes<L> {
     fn default() -> Self {
-        Self { calls: cluster::homes::Homes::default(), told: HashMap::new() }
+        Self { calls: cluster::homes::Homes::default(), told: HashMap::default() }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Interest: which topics somebody here follows, registered at the homes of those whose home is elsewhere.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use cluster::log::Position;
+use cluster::maps::HashSet;
 use cluster::ring::Arcs;
 use cluster::wire::peer::{Interest, ToHome, encode};
 
@@ -52,7 +52,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Topics whose slot changed hands: leave the old home, register at the new one.
     pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
         let ring = Arc::clone(&self.ring);
-        let (mut arriving, mut leaving, mut concerned) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut arriving, mut leaving, mut concerned) = (Vec::new(), Vec::new(), HashSet::default());
         for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
             let place = Place::of(topic.slot, &ring, &self.me.id);
             let old = std::mem::replace(&mut topic.place, place);

@@ -1,9 +1,9 @@
 //! What sessions here ask about others: who is online, who is in a group. Asked at one home or several, answered once.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use cluster::homes::{CALL_WAIT_MS, Done, Outcome, Part, RequestKey, View, split_question};
+use cluster::maps::HashSet;
 use cluster::wire::client::{About, Online, Reference};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Error, NodeFrame, OnlineAck, PresenceAck};
@@ -40,7 +40,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         let users: Vec<&str> = online.users.iter().map(AsRef::as_ref).collect();
-        let known = Known::Online { users: boxed(&users), online: HashSet::new() };
+        let known = Known::Online { users: boxed(&users), online: HashSet::default() };
         self.ask(key, online.reference, known, &Question::Online(users), now);
     }
 

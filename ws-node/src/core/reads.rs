@@ -1,10 +1,11 @@
 //! Reads of the log that are out, and what became of them: missed entries, replays, pages of history.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cluster::limits;
 use cluster::log::{Cursor, Epoch, LogError, Read};
+use cluster::maps::HashMap;
 
 use super::history::Past;
 use super::log_port::LogRequest;

@@ -1,11 +1,11 @@
 //! Requests to pass a message on, of sessions here and of peers: each is answered once, when all its topics have come to
 //! an end, wherever they are at home.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cluster::homes::{CALL_WAIT_MS, Done, NotTaken, Outcome, Outgoing, RequestKey, View};
 use cluster::log::Position;
+use cluster::maps::HashMap;
 use cluster::wire::client::Reference;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Ack, Error, Failed, NodeFrame};

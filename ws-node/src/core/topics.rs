@@ -1,8 +1,8 @@
 //! Topics that somebody here follows, or that this node is home of and others asked for.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use cluster::maps::HashMap;
 use cluster::ring::Slot;
 
 use super::Place;

@@ -1,7 +1,8 @@
 //! Tickets that were used: each opens one connection. A ticket is remembered until it has lapsed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use cluster::maps::HashSet;
 use cluster::tokens::CLOCK_LEEWAY_S;
 
 /// The names of used tickets by the second in which they may be forgotten.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::error::KeeperError;
 use super::status::count;
 use super::worker::Worker;
+use crate::chance;
 use crate::membership::decide::{self, Look, Loss, Seen, Verdict};
 use crate::membership::{Glimpse, Held, LeaseChange, Stored, Swapped};
 use crate::store::StoreError;
@@ -144,6 +145,6 @@ impl Worker {
 pub(super) async fn pause(attempt: u32, lease: Duration) {
     let mut byte = [0; 1];
     // Without randomness it takes longer, and still ends.
-    let random = aws_lc_rs::rand::fill(&mut byte).map_or(128, |()| u32::from(byte[0]));
+    let random = chance::fill(&mut byte).map_or(128, |()| u32::from(byte[0]));
     sleep(lease / 300 * attempt.saturating_add(1).min(10) * random / 255).await;
 }

@@ -8,7 +8,6 @@ mod leases;
 mod log;
 mod membership;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,6 +20,8 @@ use tokio::time::Instant;
 use self::leases::Leases;
 use self::log::{MemoryLog, ServiceLog};
 use self::membership::MemoryMembership;
+use crate::maps::HashMap;
+
 use super::StoreError;
 use crate::log::{Log, LogConfig};
 use crate::membership::{MembershipStore, Stored};

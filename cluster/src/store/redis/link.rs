@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::RedisConfig;
 use super::failure::translate;
 use super::signals::Signals;
+use crate::chance;
 use crate::store::StoreError;
 
 /// First and longest pause between attempts to connect.
@@ -326,6 +327,6 @@ impl LinkKeeper {
 /// Between half of `pause` and all of it, so that the processes of a cluster do not come back in step.
 fn jittered(pause: Duration) -> Duration {
     let mut byte = [0; 1];
-    let random = aws_lc_rs::rand::fill(&mut byte).map_or(0, |()| u32::from(byte[0]));
+    let random = chance::fill(&mut byte).map_or(0, |()| u32::from(byte[0]));
     pause / 2 + pause * random / 510
 }

@@ -1,7 +1,9 @@
 //! Users whose last session went away so recently that they still count as online.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use cluster::maps::HashMap;
 
 /// Inboxes that are remembered, at most. A node of 500,000 sessions that loses all of them at once remembers them.
 const REMEMBERED_MAX: usize = 500_000;
@@ -33,7 +35,7 @@ impl Lingering {
         Self {
             grace_ms,
             remembered_max: REMEMBERED_MAX,
-            until_ms: HashMap::new(),
+            until_ms: HashMap::default(),
             order: VecDeque::new(),
             forgot_until_ms: 0,
         }

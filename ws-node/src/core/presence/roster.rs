@@ -4,10 +4,11 @@
 //! is told twice. A new home *settles* for a grace before it tells anything, since those who had members at the old
 //! one come one after the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cluster::limits::ROSTER_MAX;
+use cluster::maps::HashSet;
 
 use super::users::{Loss, Users};
 

@@ -1,7 +1,9 @@
 //! Which groups are to be looked at when: a tick must not look at all of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use cluster::maps::HashMap;
 
 /// A time for each name that has one.
 #[derive(Debug, Default)]

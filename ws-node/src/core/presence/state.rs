@@ -1,7 +1,8 @@
 //! All that a node keeps of presence, in both its roles.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use cluster::maps::{HashMap, HashSet};
 
 use super::{Arrivals, Here, Homed, Lingering, Schedule};
 
@@ -36,13 +37,13 @@ impl Presence {
         Self {
             grace_ms,
             now_ms: 0,
-            here: HashMap::new(),
-            homed: HashMap::new(),
+            here: HashMap::default(),
+            homed: HashMap::default(),
             due: Schedule::default(),
-            behind: HashSet::new(),
+            behind: HashSet::default(),
             lingering: Lingering::new(grace_ms),
             arrivals: Arrivals::new(grace_ms),
-            untold: HashMap::new(),
+            untold: HashMap::default(),
         }
     }
 
@@ -55,7 +56,7 @@ impl Presence {
     pub(in crate::core) fn note(&mut self, node: &str, name: &Arc<str>) {
         match self.untold.get_mut(node) {
             Some(names) => _ = names.insert(Arc::clone(name)),
-            None => _ = self.untold.insert(node.to_owned(), HashSet::from([Arc::clone(name)])),
+            None => _ = self.untold.insert(node.to_owned(), HashSet::from_iter([Arc::clone(name)])),
         }
     }
 

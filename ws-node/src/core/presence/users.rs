@@ -1,7 +1,8 @@
 //! Users of a group with what is known of each: most groups are small, and small ones take little memory.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use cluster::maps::HashMap;
 
 /// Up to so many are looked through one by one.
 const FEW_MAX: usize = 24;

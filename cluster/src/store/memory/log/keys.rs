@@ -1,8 +1,9 @@
 //! The keys of one topic's newest messages, as a value.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::log::{LogConfig, rules::Digest};
+use crate::maps::HashMap;
 
 /// What is remembered of messages with keys.
 #[derive(Clone, Default)]

@@ -1,8 +1,10 @@
 //! The topics of one service, and when they are forgotten.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
+
+use crate::maps::HashMap;
 
 use super::topic::TopicLog;
 use crate::log::{Append, Batch, LogConfig, LogError, Open, Opened, Position, Read, ReadRequest, Topic};
