@@ -48,7 +48,7 @@ async fn the_ticket_carries_what_the_token_grants_and_no_more() {
     )
     .unwrap();
     let (node, generation) = claims["aud"].as_str().unwrap().split_once('#').unwrap();
-    let target = TicketTarget { node, generation: generation.parse().unwrap(), service: "default" };
+    let target = TicketTarget { node, generations: &[generation.parse().unwrap()], service: "default" };
     let tickets = Tickets::new(secrets().ticket_keys());
     let ticket = tickets.verify(answer["ticket"].as_str().unwrap(), target, now_s()).unwrap();
     assert_eq!((ticket.sub.as_str(), node, ticket.tok_exp), ("alice", "n1", Some(exp)));

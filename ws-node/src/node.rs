@@ -113,8 +113,9 @@ impl Node {
     ) -> Result<(SessionKey, Option<Instant>), ErrorCode> {
         let now = self.now();
         let now_s = now.unix_ms / 1_000;
-        let me = self.core().me().clone();
-        let target = TicketTarget { node: &me.id, generation: me.generation, service: &self.service };
+        let node = self.core().me().id.clone();
+        let generations = self.keeper.incarnations();
+        let target = TicketTarget { node: &node, generations: &generations, service: &self.service };
         let ticket = self.tickets.verify(ticket, target, now_s)?;
         let token_end = match ticket.tok_exp {
             None => None,

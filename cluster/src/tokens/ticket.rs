@@ -55,8 +55,8 @@ pub struct Ticket {
 pub struct TicketTarget<'a> {
     /// Its id.
     pub node: &'a str,
-    /// Its generation.
-    pub generation: u64,
+    /// Its generations: those that this process registered under. It knows which tickets of all of them were used.
+    pub generations: &'a [u64],
     /// Its service.
     pub service: &'a str,
 }
@@ -120,7 +120,7 @@ impl Tickets {
         if ticket.svc != target.service {
             return Err(TicketError::OtherService);
         }
-        if ticket.aud != audience(target.node, target.generation) {
+        if !target.generations.iter().any(|generation| ticket.aud == audience(target.node, *generation)) {
             return Err(TicketError::OtherNode);
         }
         Ok(ticket)

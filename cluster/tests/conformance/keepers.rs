@@ -203,6 +203,8 @@ pub async fn a_paused_member_registers_again(world: &dyn World) {
     })
     .await;
     assert_eq!(b.keeper.status().counts.registrations, 2);
+    let both: Vec<u64> = [generation, b.generation()].into_iter().flatten().collect();
+    assert_eq!(b.keeper.incarnations(), both, "tickets of both are its own");
 }
 
 pub async fn a_lost_notice_is_made_up_by_the_poll(world: &dyn World) {

@@ -228,7 +228,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         &self.me
     }
 
-    /// The node registered again: its name has a new generation. Tickets for the old one no longer open anything.
+    /// The node registered again: its name has a new generation.
     pub fn renamed(&mut self, me: PeerName) {
         self.me = me;
     }

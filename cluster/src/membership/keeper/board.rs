@@ -13,6 +13,9 @@ use crate::membership::{Held, RecordKeys};
 use crate::ring::{Record, RecordError, Ring};
 use crate::store::StoreError;
 
+/// How many of its own generations a process remembers: more than it can have had in a ticket's life.
+const INCARNATIONS_MAX: usize = 32;
+
 /// What became of a record that a peer offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Offered {
@@ -35,6 +38,7 @@ pub(super) struct Board {
     held: Mutex<Option<Held>>,
     view: watch::Sender<Option<Arc<Ring>>>,
     generation: watch::Sender<Option<u64>>,
+    incarnations: Mutex<Vec<u64>>,
     failure: watch::Sender<Option<KeeperError>>,
     reach: Mutex<StoreReach>,
 }
@@ -51,6 +55,7 @@ impl Board {
             held: Mutex::default(),
             view: watch::Sender::new(None),
             generation: watch::Sender::new(None),
+            incarnations: Mutex::default(),
             failure: watch::Sender::new(None),
             reach: Mutex::new(StoreReach::Unreachable { since: Instant::now(), code: "store_not_tried" }),
         }
@@ -128,6 +133,19 @@ impl Board {
         }
         let older = Record::head(record)?.version < held.ring.version();
         older.then_some(Offered::Older)
+    }
+
+    /// The generations that this process registered under, or is about to, the last ones.
+    pub(super) fn incarnations(&self) -> Vec<u64> {
+        self.incarnations.lock().clone()
+    }
+
+    pub(super) fn add_incarnation(&self, generation: u64) {
+        let mut incarnations = self.incarnations.lock();
+        if incarnations.len() == INCARNATIONS_MAX {
+            incarnations.remove(0);
+        }
+        incarnations.push(generation);
     }
 
     pub(super) fn set_generation(&self, generation: Option<u64>) {

@@ -132,6 +132,12 @@ impl Keeper {
         self.board.generation()
     }
 
+    /// The generations that this process registered under, or is about to: the latest ones, in order. A ticket for any of
+    /// them was meant for this process.
+    pub fn incarnations(&self) -> Vec<u64> {
+        self.board.incarnations()
+    }
+
     /// Why this process can be a member no longer, should that happen ([`KeeperError::Replaced`],
     /// [`KeeperError::IdInUse`]): it goes on as an observer, and should end.
     pub fn failure(&self) -> watch::Receiver<Option<KeeperError>> {

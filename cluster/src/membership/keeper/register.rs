@@ -91,6 +91,8 @@ impl Worker {
         }
         let generation = self.store.next_generation(highest).await?;
         self.attempted = Some(generation);
+        // Before anybody can read it in the ring.
+        self.board.add_incarnation(generation);
         Ok(generation)
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::secret::Secrets;
 
 const SECRET: &str = "a secret for tests, long enough to be taken";
-const TARGET: TicketTarget<'_> = TicketTarget { node: "n2", generation: 7, service: "default" };
+const TARGET: TicketTarget<'_> = TicketTarget { node: "n2", generations: &[6, 7], service: "default" };
 
 fn tickets(secret: &str) -> Tickets {
     crate::tokens::install_crypto();
@@ -46,7 +46,7 @@ fn other_nodes_generations_services_and_secrets_are_refused() {
     let signed = tickets(SECRET).sign(&ticket()).unwrap();
     let verify = |target| tickets(SECRET).verify(&signed, target, 0).unwrap_err();
     assert_eq!(verify(TicketTarget { node: "n1", ..TARGET }), TicketError::OtherNode);
-    assert_eq!(verify(TicketTarget { generation: 8, ..TARGET }), TicketError::OtherNode);
+    assert_eq!(verify(TicketTarget { generations: &[6, 8], ..TARGET }), TicketError::OtherNode);
     assert_eq!(verify(TicketTarget { service: "dc", ..TARGET }), TicketError::OtherService);
     let stranger = tickets("another secret, just as long as the first one");
     assert_eq!(stranger.verify(&signed, TARGET, 0), Err(TicketError::Invalid));
