@@ -41,6 +41,10 @@ pub trait PeerEvents: Send + Sync + 'static {
 
     /// An attempt to open an outbound link failed; there will be another one.
     fn dial_failed(&self, _peer: &PeerName, _error: &DialError) {}
+
+    /// The process that this incarnation of a peer was seems dead: its link ended, not by us, and a new connection is
+    /// refused. Said again every now and then while it stays so; an outbound `opened` takes it back.
+    fn seems_dead(&self, _peer: &PeerName) {}
 }
 
 /// The ring as the links need it: versions to compare, and the sealed record to pass on. Called often; must be quick.

@@ -40,9 +40,9 @@ pub(super) struct End {
     parent: Option<Arc<End>>,
 }
 
-/// Uses the link until its end, from `opened` to `closed`. Returns how long it lived. The writer may finish its last
-/// words in `tasks` after that.
-pub(super) async fn run(link: Link, config: &PeerConfig, tasks: &TaskTracker) -> Duration {
+/// Uses the link until its end, from `opened` to `closed`. Returns why it ended, and how long it lived. The writer may
+/// finish its last words in `tasks` after that.
+pub(super) async fn run(link: Link, config: &PeerConfig, tasks: &TaskTracker) -> (CloseReason, Duration) {
     let Link { direction, peer, reader, writer, end } = link;
     let (id, began) = (LinkId::next(), Instant::now());
     let (sender, queue) = queue(id, config.settings.queue_bytes_max);
@@ -59,7 +59,7 @@ pub(super) async fn run(link: Link, config: &PeerConfig, tasks: &TaskTracker) ->
     let (why, lived) = (end.reason(), began.elapsed());
     log_closed(id, direction, &peer, why, lived);
     config.events.closed(id, why);
-    lived
+    (why, lived)
 }
 
 fn log_closed(id: LinkId, direction: Direction, peer: &PeerName, why: CloseReason, lived: Duration) {

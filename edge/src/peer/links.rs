@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 use cluster::ring::{Member, Ring};
 use cluster::tokens::PeerName;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,7 @@ use super::dial::{DialError, dial};
 use super::events::{CloseReason, Direction};
 use super::link::{End, Link, run};
 use super::settings::PeerConfig;
+use super::signs::Signs;
 use crate::tls::ClientTls;
 
 /// A process to be linked to.
@@ -70,6 +71,7 @@ struct Attempts {
     tls: Option<ClientTls>,
     tasks: TaskTracker,
     backoff: Backoff,
+    signs: Signs,
     /// The code of the last failure, so that a dead peer is logged once and not once a second.
     told: Option<&'static str>,
 }
@@ -157,6 +159,7 @@ impl Keeper {
             tls: self.tls.clone(),
             tasks: self.tasks.clone(),
             backoff: Backoff::new(self.config.settings.backoff),
+            signs: Signs::default(),
             told: None,
         };
         let (before, guard) = (self.leaving.remove(&id), gone.clone().drop_guard());
@@ -185,6 +188,7 @@ impl Attempts {
             match dialled {
                 Ok(connected) => {
                     self.told = None;
+                    self.signs.opened();
                     let link = Link {
                         direction: Direction::Outbound,
                         peer: self.target.name.clone(),
@@ -192,7 +196,8 @@ impl Attempts {
                         writer: connected.writer,
                         end: self.end.under(),
                     };
-                    let lived = run(link, &self.config, &self.tasks).await;
+                    let (why, lived) = run(link, &self.config, &self.tasks).await;
+                    self.signs.closed(why);
                     self.backoff.lived(lived);
                 }
                 Err(error) => self.failed(&error),
@@ -214,6 +219,9 @@ impl Attempts {
             tracing::warn!(%peer, address, code, "no link to the peer: {error}; trying on");
         }
         self.config.events.dial_failed(peer, error);
+        if self.signs.dial_failed(error, Instant::now()) {
+            self.config.events.seems_dead(peer);
+        }
     }
 }
 

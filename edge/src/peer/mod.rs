@@ -10,6 +10,7 @@
 //! - `queue`: the bounded queue in front of a link's writer; sending never waits.
 //! - `follow`: the pure rule that makes batches wait for the ring that they were written under.
 //! - `link`: reader and writer of an open link, heartbeats, silence.
+//! - `signs`: the pure rule by which a peer's process seems dead.
 //!
 //! Nothing here retries or stores a frame: what was queued on a link is lost with it, and its owner is told.
 
@@ -26,6 +27,7 @@ mod listener;
 mod queue;
 mod seen;
 mod settings;
+mod signs;
 
 pub use counts::{LinkCounts, LinkTotals};
 pub use dial::DialError;
@@ -35,6 +37,7 @@ pub use links::{PeerLinks, PeerTarget};
 pub use listener::PeerListener;
 pub use queue::{FRAME_COST, LinkQueue, LinkSender, SendError, queue};
 pub use settings::{FRAME_BYTES_MAX, LinkSettings, MESSAGE_BYTES_MAX, PeerConfig};
+pub use signs::Signs;
 
 #[cfg(test)]
 mod tests;

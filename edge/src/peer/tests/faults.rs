@@ -60,8 +60,29 @@ async fn a_killed_peer_is_told_from_a_slow_one_and_dialled_until_it_is_back() {
     let positions: Vec<&'static str> = a.events.so_far().iter().map(kind).collect();
     assert_eq!((positions[0], positions[1]), ("opened", "closed"));
     assert_eq!(positions.last(), Some(&"opened"));
-    assert!(positions[2..positions.len() - 1].iter().all(|kind| *kind == "dial_failed"), "{positions:?}");
+    let between = &positions[2..positions.len() - 1];
+    assert!(between.iter().all(|kind| ["dial_failed", "seems_dead"].contains(kind)), "{positions:?}");
+    // Again after a while, should the machine have been slow.
+    assert!(between.contains(&"seems_dead"), "{positions:?}");
+    assert!(a.events.so_far().contains(&Event::SeemsDead(name("b", 1))));
     second_life.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_link_that_was_good_is_dialled_again_at_once() {
+    let life = killable();
+    let b = life.spawn(async { setup("b", 1).start() }).await.unwrap();
+    // Any pause would be one of half a minute at most, and a quarter of one on average; a millisecond is a good life.
+    let backoff = (Duration::from_secs(30), Duration::from_millis(1));
+    let a = Setup { settings: LinkSettings { backoff, ..LinkSettings::default() }, ..setup("a", 1) }.start();
+    a.use_as_home(&b);
+    a.opened(1).await;
+    tokio::time::sleep(backoff.1 * 2).await;
+    life.shutdown_background();
+    a.closed().await;
+    let closed = Instant::now();
+    a.dial_failed().await;
+    assert!(closed.elapsed() < Duration::from_secs(1), "{:?}", closed.elapsed());
 }
 
 fn kind(event: &Event) -> &'static str {
@@ -69,6 +90,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Opened(..) => "opened",
         Event::Closed(..) => "closed",
         Event::DialFailed(..) => "dial_failed",
+        Event::SeemsDead(..) => "seems_dead",
         Event::Frames(..) => "frames",
         Event::Offered(..) => "offered",
     }

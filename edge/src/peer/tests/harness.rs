@@ -31,6 +31,7 @@ pub(super) enum Event {
     Frames(LinkId, u64, u64, Vec<Bytes>),
     Closed(LinkId, CloseReason),
     DialFailed(PeerName, DialError),
+    SeemsDead(PeerName),
     Offered(Bytes),
 }
 
@@ -288,6 +289,10 @@ impl PeerEvents for Recorder {
 
     fn dial_failed(&self, peer: &PeerName, error: &DialError) {
         self.add(Event::DialFailed(peer.clone(), error.clone()));
+    }
+
+    fn seems_dead(&self, peer: &PeerName) {
+        self.add(Event::SeemsDead(peer.clone()));
     }
 }
 
