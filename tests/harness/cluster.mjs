@@ -16,7 +16,8 @@ import { metric } from './metrics.mjs';
 import { until } from './until.mjs';
 
 /** @typedef {import('./session.mjs').Grant} Grant */
-/** @typedef {{ id: string, service?: string, weight?: number, flags?: string[], listen?: string, peerListen?: string, proxied?: boolean }} NodeSpec proxied: its peers reach it through a proxy */
+/** @typedef {{ id: string, service?: string, weight?: number, flags?: string[], listen?: string, peerListen?: string, proxied?: boolean, host?: Host }} NodeSpec proxied: its peers reach it through a proxy */
+/** @typedef {{ address: string, command: string[], redis?: string }} Host where a node runs: its address, the command that runs others there, and how it reaches Redis if not by the cluster's own url */
 /** @typedef {{ id: string, service: string, url: string, peer: string, admin: string, process: Process, proxy?: TcpProxy }} Node */
 /** @typedef {{ url: string, admin: string, process: Process }} Lookup */
 /**
@@ -35,6 +36,8 @@ import { until } from './until.mjs';
 /** @typedef {{ service?: string, avoid?: string[], by?: number, token?: string, claims?: Record<string, unknown> }} LookupOptions */
 
 const STOP_MS = 20_000;
+/** @type {Host} */
+const HERE = { address: '127.0.0.1', command: [] };
 
 /** Starts a cluster and waits until every lookup service sees every node. @param {ClusterOptions} [options] */
 export async function cluster(options = {}) {
@@ -107,14 +110,14 @@ export class Cluster {
   }
 
   /** @param {NodeSpec} spec @returns {Promise<Node>} when it is ready */
-  async startNode({ id, service = this.options.services[0], weight, flags = [], listen = '127.0.0.1:0', peerListen, proxied = false }) {
+  async startNode({ id, service = this.options.services[0], weight, flags = [], host = HERE, listen = `${host.address}:0`, peerListen, proxied = false }) {
     const peerPort = proxied ? await freePort() : 0;
     const proxy = proxied ? await TcpProxy.to(peerPort) : undefined;
     if (proxy) this.#proxies.push(proxy);
-    const own = ['--node-id', id, '--service', service, '--listen', listen, '--peer-listen', peerListen ?? `127.0.0.1:${peerPort}`, ...(proxy ? ['--peer-address', proxy.address] : [])];
+    const own = ['--node-id', id, '--service', service, '--listen', listen, '--peer-listen', peerListen ?? `${host.address}:${peerPort}`, ...(proxy ? ['--peer-address', proxy.address] : [])];
     const weighed = weight === undefined ? [] : ['--weight', String(weight)];
     const args = [...own, ...weighed, ...(this.options.flags.node ?? []), ...flags];
-    const process = this.#start('ws-node', `ws-node ${service}/${id}`, args);
+    const process = this.#start('ws-node', `ws-node ${service}/${id}`, args, host);
     const line = await process.readyLine();
     const node = { id, service, url: line.url ?? '', peer: line.peer ?? '', admin: line.admin ?? '', process, proxy };
     this.nodes.push(node);
@@ -224,13 +227,14 @@ export class Cluster {
     for (const { node, url, peer } of nodes) this.nodes.push({ id: node, service: 'default', url, peer, admin, process });
   }
 
-  /** @param {'ws-node' | 'lookup-service' | 'ringdial'} program @param {string} name @param {string[]} args */
-  #start(program, name, args) {
+  /** @param {'ws-node' | 'lookup-service' | 'ringdial'} program @param {string} name @param {string[]} args @param {Host} [host] */
+  #start(program, name, args, { address, command, redis } = HERE) {
     const { tls, store } = this.options;
     const secured = tls ? ['--tls-cert', tls.cert, '--tls-key', tls.key] : [];
     const jwt = program === 'ws-node' ? {} : { RINGDIAL_JWT_SECRET: this.jwtSecret };
-    const environment = store === 'embedded' ? { RINGDIAL_SECRET: this.secret } : this.environment;
-    const process = new Process(name, binary(program), [...args, '--admin-listen', '127.0.0.1:0', ...secured], { ...environment, ...jwt });
+    const environment = store === 'embedded' ? { RINGDIAL_SECRET: this.secret } : { ...this.environment, ...(redis ? { RINGDIAL_REDIS: redis } : {}) };
+    const [file, ...rest] = [...command, binary(program), ...args, '--admin-listen', `${address}:0`, ...secured];
+    const process = new Process(name, file, rest, { ...environment, ...jwt });
     this.#processes.push(process);
     return process;
   }

@@ -1,5 +1,6 @@
 /** One connection of a member: opened, resumed from where the receiver stands, and welcome. */
 import { Session } from './session.mjs';
+import { delay } from './until.mjs';
 
 /** @typedef {{ session: Session, line?: import('./receiver.mjs').Line, welcome?: any, ours: boolean, leaving?: boolean }} Connection `ours`: we ended it, and hear nothing more; `leaving`: another is to replace it */
 /**
@@ -12,6 +13,29 @@ import { Session } from './session.mjs';
  */
 
 const WELCOME_MS = 15_000;
+const RETRY_MS = 100;
+
+/**
+ * Tries again and again, around nodes that could not be reached. Undefined if it is no longer wanted.
+ * @param {(avoid: string[]) => Promise<Connection>} attempt
+ * @param {{ name: string, random: () => number, within_ms: number, patient: boolean, ended: () => boolean }} member `patient`: it waits as long as it is told to
+ */
+export async function persistently(attempt, { name, random, within_ms, patient, ended }) {
+  const deadline = Date.now() + within_ms;
+  /** @type {string[]} */
+  const avoid = [];
+  for (;;) {
+    try {
+      return await attempt(avoid);
+    } catch (error) {
+      if (ended()) return undefined;
+      if (Date.now() > deadline) throw new Error(`${name} does not get back: ${error.message}`);
+      if (error.code === 1006) avoid.push(error.node);
+      if (patient) await delay(error.retry_after_ms ?? 0);
+    }
+    await delay(RETRY_MS * (1 + random()));
+  }
+}
 
 /**
  * Rejects with `code` and `node` if it ends before it is welcome.

@@ -45,5 +45,6 @@ export class ProblemError extends Error {
     this.status = answer.status;
     this.code = answer.json?.code;
     this.temporary = answer.json?.temporary;
+    this.retry_after_ms = answer.json?.retry_after_ms;
   }
 }

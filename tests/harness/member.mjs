@@ -2,7 +2,7 @@
  * A client that keeps the protocol's promises on its side: it resumes where it stands, repeats what was not answered with
  * the same keys and in order, tries again after temporary errors, and comes back whenever its connection is gone.
  */
-import { welcomed } from './connection.mjs';
+import { persistently, welcomed } from './connection.mjs';
 import { delay } from './until.mjs';
 
 /** @typedef {import('./topic-checker.mjs').TopicChecker} TopicChecker */
@@ -10,7 +10,8 @@ import { delay } from './until.mjs';
 /** @typedef {import('./receiver.mjs').Line} Line */
 /** @typedef {import('./connection.mjs').Connection} Connection */
 /** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry */
-/** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number }} MemberOptions */
+/** @typedef {{ lost: (node: string, code: number) => void, back: (node: string) => void, moved: (from: string, to: string) => void }} Journal of its connections */
+/** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number, patient?: boolean, journal?: Journal }} MemberOptions `patient`: returns as late as it is told to */
 
 const RETRY_MS = 100;
 const MOVE_MS = 20_000;
@@ -32,7 +33,8 @@ export class Member {
   closes = [];
 
   /** @param {import('./cluster.mjs').Cluster} ring @param {TopicChecker} checker @param {string} user @param {MemberOptions} [options] */
-  constructor(ring, checker, user, { name = user, claims = {}, groups = [], random = Math.random, within_ms = 30_000 } = {}) {
+  constructor(ring, checker, user, { name = user, claims = {}, groups = [], random = Math.random, within_ms = 30_000, patient = false, journal } = {}) {
+    Object.assign(this, { patient, journal });
     this.ring = ring;
     this.checker = checker;
     this.user = user;
@@ -141,19 +143,8 @@ export class Member {
 
   /** @param {Connection} [replaced] stays open meanwhile */
   async #open(replaced) {
-    const deadline = Date.now() + this.within_ms;
-    /** @type {string[]} */
-    const avoid = [];
-    for (;;) {
-      try {
-        return this.#arrived(await this.#attempt(avoid, replaced));
-      } catch (error) {
-        if (this.#ended) return;
-        if (Date.now() > deadline) throw new Error(`${this.name} does not get back: ${error.message}`);
-        if (error.code === 1006) avoid.push(error.node);
-      }
-      await delay(RETRY_MS * (1 + this.random()));
-    }
+    const connection = await persistently((avoid) => this.#attempt(avoid, replaced), { ...this, ended: () => this.#ended });
+    if (connection) this.#arrived(connection);
   }
 
   /** @param {string[]} avoid @param {Connection} [replaced] @param {import('./session.mjs').Grant} [offer] @returns {Promise<Connection>} when it is welcome */
@@ -180,6 +171,8 @@ export class Member {
     this.#here = connection;
     if (connection.session.closed) return this.#lost(connection, connection.session.closed.code);
     for (const entry of this.#unanswered.values()) this.#transmit(entry);
+    if (former) this.journal?.moved(former.session.node, connection.session.node);
+    else this.journal?.back(connection.session.node);
     former?.session.sendFrame({ op: 'detach' });
   }
 
@@ -197,7 +190,10 @@ export class Member {
     // The node ends a session that the next one replaces.
     if (connection.leaving && code === 1000) return;
     this.closes.push(code);
-    if (!this.#ended) this.#open().catch((error) => this.checker.wrong('lost', this.name, error.message));
+    this.journal?.lost(connection.session.node, code);
+    const spread_ms = this.patient && !(code >= 4000 && code < 4100) ? this.random() * connection.welcome.retry_spread_ms : 0;
+    const back = async () => (spread_ms > 0 && (await delay(spread_ms)), this.#ended || this.#open());
+    back().catch((error) => this.checker.wrong('lost', this.name, error.message));
   }
 
   /** @param {Connection} connection */

@@ -110,6 +110,8 @@ export class Line {
   since = new Map();
   /** @type {Set<string>} topics whose join is not answered yet: what is only passed on may come before the answer */
   asking = new Set();
+  /** It stands for several sockets, of which two are open now: what one sender's messages took by different ways may cross. */
+  overlapping = false;
 
   /** @param {Receiver} receiver @param {Record<string, Position>} asked */
   constructor(receiver, asked) {
@@ -211,8 +213,9 @@ export class Line {
     }
     if (replayed) this.checker.replayed++;
     this.checker.placed(topic, epoch, offset, sent);
-    if (this.receiver.take(topic, epoch, offset)) this.checker.delivered++;
-    else this.checker.overlapped++;
+    if (!this.receiver.take(topic, epoch, offset)) return void this.checker.overlapped++;
+    this.checker.delivered++;
+    this.checker.took(sent);
   }
 
   /** @param {any} frame @param {import('./topic-checker.mjs').Sent} sent */
@@ -224,6 +227,7 @@ export class Line {
     else if (first) return this.#wrong('repeated', `ephemeral ${sent.number} as ${id}`);
     if (!(counter > (this.#origins.get(origin) ?? -1))) this.#wrong('disordered', `${id} after ${this.#origins.get(origin)}`);
     const sender = `${topic} ${sent.sender}`;
+    if (this.overlapping) this.#newest.clear();
     if (sent.orders[0] < (this.#newest.get(sender) ?? 0)) this.#wrong('disordered', `ephemeral ${sent.number} of ${sent.sender} in ${topic}`);
     this.#origins.set(origin, counter);
     this.#newest.set(sender, sent.orders[0]);

@@ -22,13 +22,15 @@ process.on('exit', () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
+/** @typedef {{ keeps?: boolean, host?: import('./cluster.mjs').Host }} RedisOptions `keeps`: every write is on disk before it is answered; `host`: where it runs */
+
 export class Redis {
   /** @type {Process} */
   #process;
 
   /**
    * Starts a server; a port that somebody else took in the meantime is not used again.
-   * @param {{ keeps?: boolean }} [options] `keeps`: every write is on disk before it is answered @returns {Promise<Redis>}
+   * @param {RedisOptions} [options] @returns {Promise<Redis>}
    */
   static async start(options) {
     for (let i = 1; ; i++) {
@@ -43,8 +45,9 @@ export class Redis {
     }
   }
 
-  /** @param {number} port @param {{ keeps?: boolean }} [options] */
-  constructor(port, { keeps = false } = {}) {
+  /** @param {number} port @param {RedisOptions} [options] */
+  constructor(port, { keeps = false, host = { address: '127.0.0.1', command: [] } } = {}) {
+    this.host = host;
     this.port = port;
     this.keeps = keeps;
     this.password = registerSecret('the Redis password', randomBytes(12).toString('hex'));
@@ -53,7 +56,7 @@ export class Redis {
   }
 
   get url() {
-    return `redis://:${this.password}@127.0.0.1:${this.port}`;
+    return `redis://:${this.password}@${this.host.address}:${this.port}`;
   }
 
   /** Starts it (again), on the same port, with what it kept: nothing, as a rule. @param {{ from?: string }} [options] `from`: a copy to start with */
@@ -61,9 +64,10 @@ export class Redis {
     const dump = path.join(this.directory, 'dump.rdb');
     if (from) copyFileSync(from, dump);
     const kept = this.keeps ? { appendonly: 'yes', appendfsync: 'always' } : { appendonly: 'no' };
-    const settings = { port: this.port, bind: '127.0.0.1', requirepass: this.password, dir: this.directory, save: '', ...kept, loglevel: 'warning' };
+    const settings = { port: this.port, bind: this.host.address, requirepass: this.password, dir: this.directory, save: '', ...kept, loglevel: 'warning' };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    this.#process = new Process(`redis-server :${this.port}`, 'redis-server', args);
+    const [file, ...rest] = [...this.host.command, 'redis-server', ...args];
+    this.#process = new Process(`redis-server :${this.port}`, file, rest);
     await until(`redis-server answers on port ${this.port}`, async () => {
       if (!this.#process.running) throw new Error(`redis-server ended: ${this.#process.stdout}`);
       return (await this.command('PING')) === 'PONG';
@@ -98,7 +102,7 @@ export class Redis {
    */
   async command(...args) {
     const options = { env: { ...process.env, REDISCLI_AUTH: this.password }, timeout: 5_000 };
-    const { stdout } = await run('redis-cli', ['-p', String(this.port), ...args], options);
+    const { stdout } = await run('redis-cli', ['-h', this.host.address, '-p', String(this.port), ...args], options);
     return stdout.trim();
   }
 

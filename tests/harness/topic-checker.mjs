@@ -21,6 +21,7 @@ import { Receiver } from './receiver.mjs';
  * @property {string[] | undefined} topics undefined: a broadcast
  * @property {boolean} ephemeral
  * @property {number} sentAt by the checker's clock
+ * @property {number} sentAt_ms by the wall clock
  * @property {number[]} orders one for each time it was sent after a temporary error
  * @property {boolean} acked
  * @property {number} ackedAt_ms by the wall clock
@@ -34,6 +35,7 @@ const KINDS = /** @type {Kind[]} */ (['lost', 'repeated', 'disordered', 'unexpec
 const FINDINGS_KEPT = 200;
 /** An acknowledged ephemeral message has reached every client that stays for so long. */
 const EPHEMERAL_WAY_MS = 5_000;
+const LATE_MS = 1_000;
 
 export class TopicChecker {
   /** @type {Sent[]} */
@@ -55,6 +57,8 @@ export class TopicChecker {
   delivered = 0;
   overlapped = 0;
   replayed = 0;
+  /** Durable messages that came, or were acknowledged, later than LATE_MS after they were sent: how many, the last one when by the wall clock, the slowest. */
+  late = { count: 0, lastAt_ms: 0, worst_ms: 0 };
 
   /** @param {{ ephemeralMayBeLost?: boolean }} [options] while processes die, links break */
   constructor({ ephemeralMayBeLost = false } = {}) {
@@ -88,7 +92,7 @@ export class TopicChecker {
     const check = `${this.#salt}${number.toString(36)}`;
     const at = this.tick();
     this.#sent.push({
-      number, from, sender, check, text, to, topics: topicsOf(to), ephemeral, sentAt: at, orders: [at],
+      number, from, sender, check, text, to, topics: topicsOf(to), ephemeral, sentAt: at, sentAt_ms: Date.now(), orders: [at],
       acked: false, ackedAt_ms: 0, failed: new Set(), refused: false, places: new Map(), settled: false,
     });
     return { n: number, check, text };
@@ -104,10 +108,18 @@ export class TopicChecker {
     const sent = this.#sent[number];
     sent.acked = true;
     sent.ackedAt_ms = Date.now();
+    this.took(sent);
     for (const { user } of failed) sent.failed.add(user);
     const stored = epoch !== undefined && offset !== undefined;
     if (stored && sent.topics?.length === 1 && !sent.ephemeral) this.placed(sent.topics[0], epoch, offset, sent);
     else if (stored || (!sent.ephemeral && 'user' in sent.to)) this.wrong('unexpected', sent.from, `ack ${epoch} ${offset} of message ${number}`);
+  }
+
+  /** A message, or its ack, has come. @param {Sent} sent */
+  took({ sentAt_ms }) {
+    const now = Date.now();
+    if (now - sentAt_ms <= LATE_MS) return;
+    this.late = { count: this.late.count + 1, lastAt_ms: now, worst_ms: Math.max(this.late.worst_ms, now - sentAt_ms) };
   }
 
   /** For good: it must not arrive. @param {number} number */

@@ -18,6 +18,7 @@ import { delay, until } from './until.mjs';
  * @property {number} [dropsPerSecond] connections that end and come back
  * @property {number} [leavesPerSecond] groups that somebody leaves and joins again
  * @property {Partial<Record<Kind, number>>} mix shares
+ * @property {string} [prefix] of the names of users, groups and classes
  */
 /** @typedef {'user' | 'users' | 'group' | 'match' | 'ephemeral user' | 'ephemeral group'} Kind */
 
@@ -36,14 +37,19 @@ export class Traffic {
   #busy = new Set();
   #going = false;
 
-  /** @param {import('./cluster.mjs').Cluster} ring @param {import('./topic-checker.mjs').TopicChecker} checker @param {Plan} plan @param {number} seed */
-  constructor(ring, checker, plan, seed) {
+  /**
+   * @param {import('./cluster.mjs').Cluster} ring @param {import('./topic-checker.mjs').TopicChecker} checker @param {Plan} plan @param {number} seed
+   * @param {(user: string, options: import('./member.mjs').MemberOptions, i: number) => Member} [make] another kind of member
+   */
+  constructor(ring, checker, plan, seed, make = (user, options) => new Member(ring, checker, user, options)) {
+    this.make = make;
+    this.prefix = plan.prefix ?? '';
     this.ring = ring;
     this.checker = checker;
     this.plan = plan;
     this.random = seeded(seed);
-    this.groups = Array.from({ length: plan.groups }, (_, i) => `room-${i}`);
-    this.users = Array.from({ length: plan.users }, (_, i) => `user-${i}`);
+    this.groups = Array.from({ length: plan.groups }, (_, i) => `${this.prefix}room-${i}`);
+    this.users = Array.from({ length: plan.users }, (_, i) => `${this.prefix}user-${i}`);
     this.kinds = /** @type {Kind[]} */ (Object.entries(plan.mix).flatMap(([kind, share]) => Array(share).fill(kind)));
   }
 
@@ -57,10 +63,10 @@ export class Traffic {
   /** @param {string} user @param {string} name @param {number} i */
   #member(user, name, i) {
     const own = pickSeveral(this.random, this.groups, this.plan.groupsEach);
-    const attributes = { class: `c${i % this.plan.users % this.plan.classes}`, role: i % 9 === 0 ? ['student', 'tutor'] : 'student' };
-    const permissions = ['broadcast', 'join:room-*'];
+    const attributes = { class: `${this.prefix}c${i % this.plan.users % this.plan.classes}`, role: i % 9 === 0 ? ['student', 'tutor'] : 'student' };
+    const permissions = ['broadcast', `join:${this.prefix}room-*`];
     const claims = i % 2 === 0 ? { ...attributes, permissions, groups: own } : { ...attributes, permissions };
-    return new Member(this.ring, this.checker, user, { name, claims, groups: i % 2 === 0 ? [] : own, random: this.random });
+    return this.make(user, { name, claims, groups: i % 2 === 0 ? [] : own, random: this.random }, i);
   }
 
   /** Sends until `enough`, at the plan's rate, then waits until all is answered. @param {() => boolean} enough */
@@ -123,7 +129,7 @@ export class Traffic {
 
   /** @param {Kind} kind @param {Member} member @returns {import('./topic-checker.mjs').Audience} */
   #audience(kind, member) {
-    if (kind === 'match') return { match: this.random() < 0.9 ? { class: `c${Math.floor(this.random() * this.plan.classes)}` } : { class: `c${Math.floor(this.random() * this.plan.classes)}`, role: 'tutor' } };
+    if (kind === 'match') return { match: { class: `${this.prefix}c${Math.floor(this.random() * this.plan.classes)}`, ...(this.random() < 0.9 ? {} : { role: 'tutor' }) } };
     if (kind.endsWith('group')) return { group: pick(this.random, this.groups) };
     if (kind === 'users') return { users: pickSeveral(this.random, this.users, 5) };
     return { user: this.random() < 0.02 ? member.user : pick(this.random, this.users) };
