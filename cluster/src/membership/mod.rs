@@ -9,6 +9,7 @@ pub mod decide;
 mod held;
 mod keeper;
 mod keys;
+mod suspects;
 
 pub use self::contract::{
     GLIMPSE_BYTES_MAX, Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Stored, Swapped,
@@ -18,3 +19,4 @@ pub use self::keeper::{
     Keeper, KeeperConfig, KeeperCounts, KeeperError, KeeperStatus, MemberSpec, Offered, Role, StoreReach,
 };
 pub use self::keys::RecordKeys;
+pub use self::suspects::{Suspect, Suspects};

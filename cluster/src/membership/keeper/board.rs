@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::error::KeeperError;
 use super::status::{KeeperStatus, StoreReach, Tally, count};
+use super::suspicion::Watchlist;
 use crate::membership::{Held, RecordKeys};
 use crate::ring::{Record, RecordError, Ring};
 use crate::store::StoreError;
@@ -35,7 +36,8 @@ pub(super) struct Board {
     pub(super) tally: Tally,
     /// Wakes the keeper's task to look at the store.
     pub(super) look: Notify,
-    held: Mutex<Option<Held>>,
+    pub(super) watchlist: Watchlist,
+    pub(super) held: Mutex<Option<Held>>,
     view: watch::Sender<Option<Arc<Ring>>>,
     generation: watch::Sender<Option<u64>>,
     incarnations: Mutex<Vec<u64>>,
@@ -52,6 +54,7 @@ impl Board {
             keys,
             tally: Tally::default(),
             look: Notify::new(),
+            watchlist: Watchlist::new(),
             held: Mutex::default(),
             view: watch::Sender::new(None),
             generation: watch::Sender::new(None),
@@ -100,7 +103,8 @@ impl Board {
         tracing::debug!(service = %self.service, version = %ring.version(), signature = %ring.signature(), "new view");
         *held = Some(new);
         // Under the lock, so that views are told in the order in which they were taken.
-        self.view.send_replace(Some(ring));
+        self.view.send_replace(Some(ring.clone()));
+        self.watchlist.publish(&self.service, Some(&ring), &mut self.watchlist.said.lock());
         Offered::Adopted
     }
 

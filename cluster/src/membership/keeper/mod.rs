@@ -9,6 +9,7 @@ mod error;
 mod reap;
 mod register;
 mod status;
+mod suspicion;
 mod sync;
 mod worker;
 
@@ -24,7 +25,7 @@ pub use self::board::Offered;
 pub use self::error::KeeperError;
 pub use self::status::{KeeperCounts, KeeperStatus, StoreReach};
 use self::worker::{Command, Worker};
-use super::{MembershipStore, RecordKeys};
+use super::{MembershipStore, RecordKeys, Suspects};
 use crate::ring::{Policy, RecordError, Ring};
 
 /// How a process takes part.
@@ -160,6 +161,29 @@ impl Keeper {
     /// The record cannot be opened. Counted as ignored.
     pub fn offer(&self, record: &[u8]) -> Result<Offered, RecordError> {
         self.board.offer(record)
+    }
+
+    /// Says that this incarnation of a member seems dead: a link to it broke and a new connection was refused. It is
+    /// suspected at once in this process, and by all that look at the store as soon as that knows. It holds until
+    /// [`trust`](Self::trust), until the member proves alive by a renewal, or until the incarnation is gone from the view.
+    /// Nothing for who is no member; never waits.
+    pub fn suspect(&self, id: &str, generation: u64) {
+        self.board.suspect(id, generation);
+    }
+
+    /// A link to this incarnation of a member stands (again): takes back what this process said. Never waits.
+    pub fn trust(&self, id: &str, generation: u64) {
+        self.board.trust(id, generation);
+    }
+
+    /// The members that are suspected now, by whomever, and every later set.
+    pub fn suspects(&self) -> watch::Receiver<Arc<Suspects>> {
+        self.board.watchlist.suspects()
+    }
+
+    /// Observers (lookup services) that the store heard of in the last two leases; at least 1.
+    pub fn observers(&self) -> u64 {
+        self.board.observers()
     }
 
     /// Takes this member out of the ring, and renews no more whatever comes of it. Nothing for an observer.

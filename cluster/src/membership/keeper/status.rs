@@ -47,6 +47,8 @@ pub struct KeeperCounts {
     pub offers_adopted: u64,
     /// Operations on the store that failed.
     pub store_errors: u64,
+    /// Times that this process said a member seems dead.
+    pub suspicions: u64,
 }
 
 /// The counters behind [`KeeperCounts`].
@@ -59,6 +61,7 @@ pub(super) struct Tally {
     pub(super) registrations: AtomicU64,
     pub(super) offers_adopted: AtomicU64,
     pub(super) store_errors: AtomicU64,
+    pub(super) suspicions: AtomicU64,
 }
 
 // === impl Tally ===
@@ -74,6 +77,7 @@ impl Tally {
             registrations: load(&self.registrations),
             offers_adopted: load(&self.offers_adopted),
             store_errors: load(&self.store_errors),
+            suspicions: load(&self.suspicions),
         }
     }
 }
