@@ -10,13 +10,13 @@ import { until } from './until.mjs';
 const ENTRY = path.join(REPOSITORY, 'js-client/dist/esm/index.js');
 
 /** @typedef {Awaited<ReturnType<typeof startClient>>} Started */
-/** @typedef {{ claims?: Record<string, unknown>, early?: (client: any) => unknown }} StartOptions `early`: before it connects */
+/** @typedef {{ claims?: Record<string, unknown>, early?: (client: any) => unknown, onSocket?: (socket: WebSocket) => void, retry?: object }} StartOptions `early`: before it connects; `retry`: as the client's, whose own is what services advise */
 
 /**
  * A connected client of a user, and what it has told so far.
  * @param {import('./cluster.mjs').Cluster} cluster @param {string} user @param {StartOptions} [options]
  */
-export async function startClient(cluster, user, { claims, early } = {}) {
+export async function startClient(cluster, user, { claims, early, onSocket, retry = { baseMs: 100, maxMs: 2_000 } } = {}) {
   if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: npm run build in js-client`);
   const { createClient } = await import(pathToFileURL(ENTRY).href);
   /** @type {WebSocket[]} */
@@ -28,9 +28,10 @@ export async function startClient(cluster, user, { claims, early } = {}) {
       constructor(/** @type {string} */ url, /** @type {string[]} */ protocols) {
         super(url, protocols);
         sockets.push(this);
+        onSocket?.(this);
       }
     },
-    retry: { baseMs: 100, maxMs: 2_000 },
+    retry,
   });
   /** @type {string[]} */
   const states = [];

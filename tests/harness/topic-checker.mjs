@@ -202,8 +202,12 @@ export class TopicChecker {
     const counts = this.counts();
     if (KINDS.every((kind) => counts[kind] === 0)) return;
     const said = KINDS.filter((kind) => counts[kind] > 0).map((kind) => `${counts[kind]} ${kind}`).join(', ');
-    const first = [...this.#wrong.map((f) => `${f.kind} at ${f.receiver}: ${f.detail}`).slice(0, 12), ...this.missing().slice(0, 8).map((what) => `lost at ${what}`), ...this.disorder().slice(0, 4)];
-    throw new Error(`${said} (of ${this.sent} sent, ${this.received} received):\n${first.join('\n')}`);
+    throw new Error(`${said} (of ${this.sent} sent, ${this.received} received):\n${this.findings().join('\n')}`);
+  }
+
+  /** The first of what is wrong, in words. */
+  findings() {
+    return [...this.#wrong.map((f) => `${f.kind} at ${f.receiver}: ${f.detail}`).slice(0, 12), ...this.missing().slice(0, 8).map((what) => `lost at ${what}`), ...this.disorder().slice(0, 4)];
   }
 
   /** @param {string} topic @param {string} epoch */

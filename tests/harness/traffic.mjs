@@ -18,12 +18,12 @@ import { delay, until } from './until.mjs';
  * @property {number} [dropsPerSecond] connections that end and come back
  * @property {number} [leavesPerSecond] groups that somebody leaves and joins again
  * @property {Partial<Record<Kind, number>>} mix shares
+ * @property {number} [behind_s] so many seconds' worth of sends may be unanswered before senders wait; 1.5
  * @property {string} [prefix] of the names of users, groups and classes
  */
 /** @typedef {'user' | 'users' | 'group' | 'match' | 'ephemeral user' | 'ephemeral group'} Kind */
 
 const TICK_MS = 10;
-/** So many sends a second's worth may be unanswered before the sender waits. */
 const BEHIND_S = 1.5;
 const AWAY_MS = 1_200;
 
@@ -71,14 +71,14 @@ export class Traffic {
 
   /** Sends until `enough`, at the plan's rate, then waits until all is answered. @param {() => boolean} enough */
   async run(enough) {
-    const { perSecond, dropsPerSecond = 0, leavesPerSecond = 0 } = this.plan;
+    const { perSecond, dropsPerSecond = 0, leavesPerSecond = 0, behind_s = BEHIND_S } = this.plan;
     this.#going = true;
     const began = performance.now();
     const due = { sends: 0, drops: 0, leaves: 0 };
     const base = this.counts.sent;
     while (!enough()) {
       const seconds = (performance.now() - began) / 1000;
-      while (due.sends < seconds * perSecond && this.#unanswered < perSecond * BEHIND_S && !enough()) due.sends++, this.#send();
+      while (due.sends < seconds * perSecond && this.#unanswered < perSecond * behind_s && !enough()) due.sends++, this.#send();
       // What could not be sent in time is not made up for.
       due.sends = Math.max(due.sends, Math.floor(seconds * perSecond) - perSecond);
       for (; due.drops < seconds * dropsPerSecond; due.drops++) this.#drop();

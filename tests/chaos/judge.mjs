@@ -1,0 +1,126 @@
+/** The judge of a scene. Pure: from what the worlds, the stage and the rings tell, its figures and whatever is wrong. */
+
+/** @typedef {import('./world.mjs').Report} Report */
+/** @typedef {import('./world.mjs').SessionReport} SessionReport */
+/** @typedef {import('./stage.mjs').Killing} Killing */
+/**
+ * @typedef {object} Evidence
+ * @property {import('./scenes.mjs').Scene} scene
+ * @property {import('./scales.mjs').Scale} scale
+ * @property {Report[]} reports one of each world
+ * @property {Killing[]} kills
+ * @property {number} faults
+ * @property {number} began_ms when the first of them happened, by the wall clock
+ * @property {number} seconds of traffic
+ * @property {(user: string) => string[]} ownersOf the nodes that owned a user meanwhile, in order
+ * @property {boolean} complete whether every version of the ring was seen
+ * @property {string} [trouble] why the scene did not come to its end
+ */
+
+/** After a node was killed its connections break, and busy clients see it, within so long. */
+const AFTERMATH_MS = 5_000;
+const CLOCK_MS = 250;
+const BROKEN = 1006;
+const SHARE_MIN = 0.5;
+const ACKNOWLEDGED_MIN = 0.9;
+const SHOWN = 5;
+
+/** @param {Evidence} evidence */
+export function judge(evidence) {
+  const { scene, scale, reports, began_ms, seconds } = evidence;
+  const figures = summed(reports.map((report) => report.figures));
+  const sessions = reports.flatMap((report) => report.sessions);
+  const outages = sessions.flatMap(outagesOf);
+  const dropped = notByKills(outages, evidence.kills);
+  const moved = sessions.filter(({ events }) => events.some(({ kind }) => kind === 'moved'));
+  const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
+  const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
+  const last_ms = Math.max(began_ms, ...reports.map(({ late }) => late.lastAt_ms), ...outages.map(({ back_ms }) => back_ms));
+  const row = {
+    scene: scene.name, sessions: sessions.length, npm: sessions.filter(({ npm }) => npm).length, sent: figures.sent, delivered: figures.delivered, faults: evidence.faults,
+    lost: figures.lost, repeated: figures.repeated, misdelivered: figures.unexpected + figures.altered, inversions: figures.disordered,
+    dropped: dropped.length, moved: moved.length, affected: outages.length,
+    p50_ms: quantile(times, 0.5), p99_ms: quantile(times, 0.99), max_ms: times.at(-1) ?? 0, flows_ms: last_ms - began_ms,
+  };
+  const wrong = [
+    ...reports.flatMap(({ trouble, findings }) => [...(trouble ? [trouble] : []), ...findings]),
+    ...(evidence.trouble ? [evidence.trouble] : []),
+    ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills }),
+    ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
+    ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
+    ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
+  ];
+  return { row, wrong };
+}
+
+/** @param {any} row @param {{ scene: Evidence['scene'], scale: Evidence['scale'], seconds: number, figures: any, kills: Killing[] }} evidence */
+function verdicts(row, { scene, scale, seconds, figures, kills }) {
+  const due = scale.rate * seconds * (scene.share ?? SHARE_MIN);
+  const faults = scene.faults?.(scale) ?? 1;
+  const goal = scene.goal;
+  return [
+    ['lost', 'repeated', 'misdelivered', 'inversions'].filter((kind) => row[kind] > 0).map((kind) => `${row[kind]} ${kind}`),
+    row.sessions < scale.sessions * 0.95 ? [`only ${row.sessions} sessions`] : [],
+    row.sent < due ? [`only ${row.sent} messages sent, at least ${Math.round(due)} were due`] : [],
+    figures.acknowledged < row.sent * ACKNOWLEDGED_MIN ? [`only ${figures.acknowledged} of ${row.sent} messages acknowledged`] : [],
+    row.delivered < row.sent ? [`only ${row.delivered} deliveries of ${row.sent} messages`] : [],
+    row.faults < faults ? [`only ${row.faults} faults of ${faults}`] : [],
+    row.moved < row.sessions * (scene.moves ?? 0) ? [`only ${row.moved} sessions moved`] : [],
+    kills.length > 0 && row.affected < row.sessions / 8 ? [`only ${row.affected} sessions were hit by ${kills.length} kills`] : [],
+    figures.gaps > 0 && !scene.gaps ? [`${figures.gaps} gaps`] : [],
+    goal && row.p50_ms > goal.p50_ms * scale.slack ? [`without a socket for ${row.p50_ms} ms (p50), the goal is ${goal.p50_ms}`] : [],
+    goal && row.p99_ms > goal.p99_ms * scale.slack ? [`without a socket for ${row.p99_ms} ms (p99), the goal is ${goal.p99_ms}`] : [],
+  ].flatMap((found) => found || []);
+}
+
+/** The times in which a session had no socket. @param {SessionReport} session */
+export function outagesOf({ name, events }) {
+  /** @type {{ session: string, node: string, code?: number, lost_ms: number, back_ms: number, ms: number }[]} */
+  const outages = [];
+  /** @type {import('./world.mjs').Happening | undefined} */
+  let lost;
+  for (const event of events) {
+    if (event.kind === 'lost') lost ??= event;
+    else if (lost) {
+      outages.push({ session: name, node: lost.node, code: lost.code, lost_ms: lost.at_ms, back_ms: event.at_ms, ms: event.at_ms - lost.at_ms });
+      lost = undefined;
+    }
+  }
+  if (lost) outages.push({ session: name, node: lost.node, code: lost.code, lost_ms: lost.at_ms, back_ms: Infinity, ms: Infinity });
+  return outages;
+}
+
+/** Those that no kill explains: each explains one of each session at its node. @param {ReturnType<typeof outagesOf>} outages @param {Killing[]} kills */
+function notByKills(outages, kills) {
+  const explained = new Set();
+  return outages.filter(({ session, node, code, lost_ms }) => {
+    const at = kills.findIndex((kill, i) => kill.node === node && lost_ms >= kill.at_ms - CLOCK_MS && lost_ms <= kill.at_ms + AFTERMATH_MS && !explained.has(`${session} ${i}`));
+    if (at < 0 || code !== BROKEN) return true;
+    explained.add(`${session} ${at}`);
+    return false;
+  });
+}
+
+/** It left its owner, who was that all the time, and whose process was not killed. @param {SessionReport} session @param {Evidence} evidence */
+function isStray({ user, events }, { ownersOf, kills }) {
+  const left = events.filter(({ kind }) => kind === 'moved');
+  if (left.length === 0) return false;
+  const owners = ownersOf(user);
+  return owners.length === 1 && left.some(({ from }) => from === owners[0]) && !kills.some(({ node }) => node === owners[0]);
+}
+
+/** @param {number[]} sorted @param {number} q */
+function quantile(sorted, q) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
+}
+
+/** @template {Record<string, number>} T @param {T[]} all @returns {T} */
+function summed(all) {
+  const names = Object.keys(all[0] ?? {});
+  return /** @type {T} */ (Object.fromEntries(names.map((name) => [name, all.reduce((sum, one) => sum + one[name], 0)])));
+}
+
+/** @param {string} what @param {string[]} all */
+function shown(what, all) {
+  return all.length === 0 ? [] : [`${all.length} ${what}: ${all.slice(0, SHOWN).join('; ')}`];
+}

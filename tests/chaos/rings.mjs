@@ -1,0 +1,71 @@
+/** Every version of a ring while something happens, so that nobody has to guess whose owner changed. */
+import { request } from '../harness/http.mjs';
+import { RingDocument, userSlot } from '../harness/ring.mjs';
+import { delay } from '../harness/until.mjs';
+
+const EVERY_MS = 50;
+
+export class RingWatch {
+  /** @type {Map<number, RingDocument>} version -> document */
+  documents = new Map();
+  /** @type {(string | undefined)[]} what each lookup service answered last: documents are large */
+  #tags = [];
+  #watching = false;
+  /** @type {Promise<void> | undefined} */
+  #over;
+  /** @type {Map<string, number>} */
+  #slots = new Map();
+
+  /** @param {import('../harness/cluster.mjs').Cluster} cluster */
+  constructor(cluster) {
+    this.cluster = cluster;
+  }
+
+  async begin() {
+    await this.#look();
+    this.#watching = true;
+    this.#over = this.#watch();
+    return this;
+  }
+
+  async end() {
+    this.#watching = false;
+    await this.#over;
+    await this.#look();
+  }
+
+  /** Whether no version is missing in between: numbers grow by one, terms begin anew. */
+  get complete() {
+    const versions = [...this.documents.keys()].sort((a, b) => a - b);
+    return versions.every((version, i) => i === 0 || version === versions[i - 1] + 1);
+  }
+
+  /** The nodes that owned a user, in order. @param {string} user @returns {string[]} */
+  ownersOf(user) {
+    const versions = [...this.documents.keys()].sort((a, b) => a - b);
+    const owners = versions.map((version) => {
+      const document = /** @type {RingDocument} */ (this.documents.get(version));
+      let slot = this.#slots.get(user);
+      if (slot === undefined) this.#slots.set(user, (slot = userSlot(document.key, user)));
+      return document.nodeAt(slot).id;
+    });
+    return owners.filter((owner, i) => i === 0 || owner !== owners[i - 1]);
+  }
+
+  async #watch() {
+    while (this.#watching) {
+      await this.#look().catch(() => {});
+      await delay(EVERY_MS);
+    }
+  }
+
+  async #look() {
+    for (const [by, { url }] of this.cluster.lookups.entries()) {
+      const tag = this.#tags[by];
+      const { status, headers, json } = await request(`${url}/ring?service=default`, { headers: tag ? { 'if-none-match': tag } : {} });
+      if (status !== 200) continue;
+      this.#tags[by] = headers.etag;
+      if (!this.documents.has(json.version)) this.documents.set(json.version, new RingDocument(json));
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The scenes: what happens, and what must hold besides what must hold in each of them (judge.mjs): nothing lost, repeated,
+ * out of order or misdelivered, and no session disconnected whose owner did not change.
+ */
+import { crowdReturns } from './crowds.mjs';
+
+/** @typedef {import('./stage.mjs').Stage} Stage */
+/**
+ * @typedef {object} Scene
+ * @property {string} name
+ * @property {number} nodes that there must be when it begins
+ * @property {(stage: Stage) => Promise<unknown>} act
+ * @property {(scale: import('./scales.mjs').Scale) => number} [faults] at least so many; 1
+ * @property {'none' | 'killed'} [outages] who may be without a socket: nobody, or only sessions at a node that was killed; nobody
+ * @property {number} [moves] the least share of the sessions that must have moved; 0
+ * @property {{ p50_ms: number, p99_ms: number }} [goal] how long a session is without a socket at most
+ * @property {boolean} [gaps] sessions may be told that the log was lost
+ * @property {number} [share] of the plan's messages that must be sent at least; 0.5
+ */
+
+const KILL = { outages: /** @type {const} */ ('killed'), goal: { p50_ms: 1_500, p99_ms: 3_000 } };
+
+/** @type {Scene[]} */
+export const SCENES = [
+  { name: 'a node joins', nodes: 3, moves: 0.15, act: (stage) => stage.join('n4') },
+  { name: 'a node is drained by SIGTERM', nodes: 4, moves: 0.15, act: (stage) => stage.drain('n4') },
+  { name: 'a node is drained by the API', nodes: 4, moves: 0.15, act: (stage) => stage.drainByApi('n4') },
+  { name: 'each node is restarted, one after the other', nodes: 3, moves: 0.5, faults: () => 3, act: restartAll },
+  { name: 'SIGKILL', nodes: 3, ...KILL, act: (stage) => stage.kill('n2') },
+  { name: 'SIGKILL again and again', nodes: 3, ...KILL, faults: (scale) => scale.kills, act: killAgainAndAgain },
+  { name: 'SIGSTOP and SIGCONT', nodes: 3, share: 0.3, act: (stage) => stage.pause('n2', stage.scale.stop_ms) },
+  { name: 'Redis is killed and comes back', nodes: 3, share: 0.2, act: redisKilled },
+  { name: 'Redis is paused', nodes: 3, share: 0.2, act: redisPaused },
+  { name: 'Redis is flushed', nodes: 3, gaps: true, act: redisFlushed },
+  { name: 'two nodes are cut from each other', nodes: 3, act: (stage) => stage.part('n1', 'n2', stage.scale.cut_ms) },
+  { name: 'one node does not reach another', nodes: 3, act: (stage) => stage.part('n1', 'n2', stage.scale.cut_ms, { oneWay: true }) },
+  { name: 'a node is cut from Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms) },
+  { name: 'a node does not reach Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms, { oneWay: true }) },
+  { name: 'Redis does not reach a node', nodes: 3, act: (stage) => stage.part('redis', 'n2', stage.scale.cut_ms, { oneWay: true }) },
+  { name: 'a crowd returns at once', nodes: 3, outages: 'killed', act: crowdReturns },
+];
+
+/** @param {Stage} stage */
+async function restartAll(stage) {
+  for (const id of ['n1', 'n2', 'n3']) {
+    await stage.drain(id);
+    await stage.start(id);
+    await stage.cluster.untilAgreed();
+  }
+}
+
+/** It comes back each time, as soon as a supervisor would start it. @param {Stage} stage */
+async function killAgainAndAgain(stage) {
+  const { kills, killsEvery_ms } = stage.scale;
+  for (let i = 0; i < kills; i++) {
+    const next = Date.now() + killsEvery_ms;
+    const id = `n${(i % 3) + 1}`;
+    await stage.kill(id);
+    await stage.start(id);
+    await stage.stay(Math.max(0, next - Date.now()));
+  }
+}
+
+/** It keeps what was written. @param {Stage} stage */
+async function redisKilled(stage) {
+  stage.fault('SIGKILL Redis');
+  await stage.redis.end('SIGKILL');
+  await stage.stay(stage.scale.away_ms);
+  await stage.redis.begin();
+}
+
+/** @param {Stage} stage */
+async function redisPaused(stage) {
+  stage.fault('SIGSTOP Redis');
+  stage.redis.pause();
+  await stage.stay(stage.scale.pause_ms);
+  stage.redis.resume();
+}
+
+/** @param {Stage} stage */
+async function redisFlushed(stage) {
+  stage.fault('FLUSHALL');
+  await stage.redis.command('FLUSHALL');
+}
