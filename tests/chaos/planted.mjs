@@ -5,9 +5,9 @@ const EVERY = 200;
 
 /** @typedef {'lose' | 'repeat' | 'swap' | 'misdeliver'} Plant */
 
-/** Every 200th durable message that any client gets meets the fault. @param {Plant | undefined} fault */
+/** Every 200th durable message that any client gets meets the fault. @param {Plant | undefined} fault @returns {() => void} its end */
 export function plant(fault) {
-  if (!fault) return;
+  if (!fault) return () => {};
   const given = Line.prototype.message;
   let count = 0;
   /** @type {{ line: Line, frame: any } | undefined} the last message of somebody, or one that is held back */
@@ -32,4 +32,5 @@ export function plant(fault) {
       if (other && other.line !== this) given.call(this, other.frame);
     }
   };
+  return () => (Line.prototype.message = given);
 }

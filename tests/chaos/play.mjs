@@ -22,6 +22,7 @@ export async function play(theatre, scene) {
   const { kills, faults, notes } = stage;
   const began_ms = faults[0]?.at_ms ?? 0;
   const { row, wrong } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
+  if (rings.changes.length > 0) notes.push(`ring: ${rings.changes.join(' ')}`);
   if (!rings.complete) notes.push('a version of the ring was not seen');
   return { row, wrong, notes };
 }

@@ -4,6 +4,8 @@ import { RingDocument, userSlot } from '../harness/ring.mjs';
 import { delay } from '../harness/until.mjs';
 
 const EVERY_MS = 50;
+/** @param {number} version */
+const termOf = (version) => Math.floor(version / 2 ** 32);
 
 export class RingWatch {
   /** @type {Map<number, RingDocument>} version -> document */
@@ -34,22 +36,32 @@ export class RingWatch {
     await this.#look();
   }
 
+  /** Who came and went, in words. */
+  get changes() {
+    const rings = this.#inOrder.map(({ nodes }) => nodes.filter(({ slots }) => slots > 0).map(({ id }) => id));
+    return rings.flatMap((ids, i) => {
+      const before = rings[i - 1] ?? ids;
+      return [...ids.filter((id) => !before.includes(id)).map((id) => `+${id}`), ...before.filter((id) => !ids.includes(id)).map((id) => `-${id}`)];
+    });
+  }
+
   /** Whether no version is missing in between: numbers grow by one, terms begin anew. */
   get complete() {
-    const versions = [...this.documents.keys()].sort((a, b) => a - b);
-    return versions.every((version, i) => i === 0 || version === versions[i - 1] + 1);
+    return this.#inOrder.every(({ version }, i, all) => i === 0 || version === all[i - 1].version + 1 || termOf(version) > termOf(all[i - 1].version));
   }
 
   /** The nodes that owned a user, in order. @param {string} user @returns {string[]} */
   ownersOf(user) {
-    const versions = [...this.documents.keys()].sort((a, b) => a - b);
-    const owners = versions.map((version) => {
-      const document = /** @type {RingDocument} */ (this.documents.get(version));
+    const owners = this.#inOrder.map((document) => {
       let slot = this.#slots.get(user);
       if (slot === undefined) this.#slots.set(user, (slot = userSlot(document.key, user)));
       return document.nodeAt(slot).id;
     });
     return owners.filter((owner, i) => i === 0 || owner !== owners[i - 1]);
+  }
+
+  get #inOrder() {
+    return [...this.documents.values()].sort((a, b) => a.version - b.version);
   }
 
   async #watch() {

@@ -68,11 +68,12 @@ export async function startFake(count, fault = 'none', serveOtherwise) {
 
   const lookup = http.createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://fake');
-    const id = searchParams.get('id') ?? '';
+    const claims = pathname === '/ring' ? {} : claimsOf(String(request.headers.authorization));
+    const id = searchParams.get('id') ?? String(claims.sub);
     const runs = () => [...ring.holders].map((holder) => [holder, 1]);
     const answer = pathname === '/ring'
       ? { version: 1, signature: ring.signature, ring_key: Buffer.from(key).toString('hex'), nodes: nodes.map(({ id, url }, index) => ({ id, url, index })), holders: runs() }
-      : grant(id, homeOf(id), claimsOf(String(request.headers.authorization)));
+      : grant(id, homeOf(id), claims);
     response.end(JSON.stringify(answer));
   });
   await new Promise((resolve) => lookup.listen(0, '127.0.0.1', () => resolve(undefined)));

@@ -1,0 +1,107 @@
+/** The judge of chaos is judged: content with a good scene, red at each fault; and members made of the npm client, over a toy cluster. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Cluster } from '../harness/cluster.mjs';
+import { startFakeTopics } from '../harness/fake-topics.mjs';
+import { NpmMember } from '../harness/npm-member.mjs';
+import { TopicChecker } from '../harness/topic-checker.mjs';
+import { Traffic } from '../harness/traffic.mjs';
+import { judge } from './judge.mjs';
+import { plant } from './planted.mjs';
+import { SHORT } from './scales.mjs';
+
+const SCALE = { ...SHORT, sessions: 10, rate: 10 };
+const GOOD = { sent: 100, acknowledged: 100, delivered: 300, received: 300, replayed: 1, failed: 0, retries: 0, gaps: 0, lost: 0, repeated: 0, disordered: 0, unexpected: 0, altered: 0 };
+
+/** @typedef {import('./judge.mjs').Evidence} Evidence */
+/** @typedef {import('./world.mjs').Happening} Happening */
+
+/** Ten sessions of which five were at n2 when it was killed. @param {{ figures?: Partial<typeof GOOD>, events?: Record<number, Happening[]>, scene?: object, here?: boolean, trouble?: string } & Partial<Omit<Evidence, 'scene'>>} [changes] */
+function verdict({ figures = {}, events = {}, scene = {}, here = true, trouble = '', ...rest } = {}) {
+  const sessions = Array.from({ length: 10 }, (_, i) => ({
+    name: `user-${i}/1`, user: `user-${i}`, npm: i % 2 === 0, node: 'n1', here,
+    events: events[i] ?? (i < 5 ? lostFor(500 + i) : []),
+  }));
+  return judge({
+    scene: { name: 'SIGKILL', nodes: 3, act: async () => {}, outages: 'killed', goal: { p50_ms: 1_500, p99_ms: 3_000 }, ...scene },
+    scale: SCALE, reports: [{ figures: { ...GOOD, ...figures }, late: { count: 0, lastAt_ms: 0, worst_ms: 0 }, sessions, trouble, findings: [], failures: [] }],
+    kills: [{ node: 'n2', at_ms: 10_000 }], faults: 1, began_ms: 10_000, seconds: 10, ownersOf: () => ['n2', 'n1'], complete: true, ...rest,
+  });
+}
+
+/** @param {number} ms @returns {Happening[]} */
+const lostFor = (ms) => [{ at_ms: 10_010, kind: 'lost', node: 'n2', code: 1006 }, { at_ms: 10_010 + ms, kind: 'back', node: 'n1' }];
+const SLOW = Object.fromEntries([0, 1, 2, 3, 4].map((i) => [i, lostFor(7_000)]));
+
+test('a good scene is good, and its figures are told', () => {
+  const { row, wrong } = verdict();
+  assert.deepEqual(wrong, []);
+  assert.deepEqual([row.affected, row.p50_ms, row.max_ms, row.dropped, row.moved, row.flows_ms], [5, 502, 504, 0, 0, 514]);
+});
+
+for (const [what, changes, said] of /** @type {const} */ ([
+  ['a lost message', { figures: { lost: 1 } }, /1 lost/],
+  ['a repeated message', { figures: { repeated: 1 } }, /1 repeated/],
+  ['a misdelivered message', { figures: { unexpected: 1 } }, /1 misdelivered/],
+  ['an altered message', { figures: { altered: 1 } }, /1 misdelivered/],
+  ['an inversion', { figures: { disordered: 1 } }, /1 inversions/],
+  ['a gap', { figures: { gaps: 1 } }, /1 gaps/],
+  ['too few messages', { figures: { sent: 49, acknowledged: 49 } }, /only 49 messages sent/],
+  ['too few acknowledged', { figures: { acknowledged: 80 } }, /only 80 of 100/],
+  ['too few deliveries', { figures: { delivered: 80 } }, /only 80 deliveries/],
+  ['too few faults', { faults: 0 }, /only 0 faults of 1/],
+  ['too few sessions', { scale: { ...SCALE, sessions: 20 } }, /only 10 sessions/],
+  ['nobody hit by a kill', { events: Object.fromEntries([0, 1, 2, 3, 4].map((i) => [i, []])) }, /only 0 sessions were hit/],
+  ['nobody moved', { scene: { moves: 0.1 } }, /only 0 sessions moved/],
+  ['who was disconnected elsewhere', { events: { 7: [{ at_ms: 10_010, kind: 'lost', node: 'n3', code: 1006 }, { at_ms: 10_020, kind: 'back', node: 'n3' }] } }, /1 disconnected.*user-7/],
+  ['who was closed by the killed node', { events: { 1: [{ at_ms: 10_010, kind: 'lost', node: 'n2', code: 4002 }, { at_ms: 10_020, kind: 'back', node: 'n3' }] } }, /1 disconnected.*4002/],
+  ['who was disconnected twice by one kill', { events: { 1: [...lostFor(100), ...lostFor(200)] } }, /1 disconnected/],
+  ['who was disconnected before the kill', { kills: [{ node: 'n2', at_ms: 11_000 }] }, /5 disconnected/],
+  ['who was disconnected long after', { kills: [{ node: 'n2', at_ms: 1_000 }] }, /5 disconnected/],
+  ['who never came back', { events: { 0: [lostFor(1)[0]] } }, /Infinity ms \(p99\)/],
+  ['who is not connected at the end', { here: false }, /10 not connected/],
+  ['who moved and had no reason', { events: { 7: [{ at_ms: 10_010, kind: 'moved', node: 'n1', from: 'n3' }] }, ownersOf: () => ['n3'] }, /1 moved, and its owner/],
+  ['who is back too late', { events: SLOW }, /7000 ms \(p50\)/],
+  ['a scene that did not end', { trouble: 'not within' }, /not within/],
+])) {
+  test(`${what}: found`, () => assert.match(verdict(/** @type {any} */ (changes)).wrong.join('\n'), said));
+}
+
+test('who moved to the new owner, or home, had a reason', () => {
+  const moved = { 7: [{ at_ms: 10_010, kind: /** @type {const} */ ('moved'), node: 'n1', from: 'n3' }] };
+  assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n3', 'n1'] }).wrong, []);
+  assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n1'] }).wrong, []);
+});
+
+const PLAN = { users: 20, doubles: 4, groups: 4, groupsEach: 2, classes: 4, perSecond: 400, mix: /** @type {const} */ ({ user: 5, users: 1, group: 3, match: 1, 'ephemeral user': 1, 'ephemeral group': 1 }) };
+
+/** Some traffic of npm clients over a toy cluster. @param {import('node:test').TestContext} t */
+async function npmTraffic(t) {
+  const fake = await startFakeTopics(1, 'none');
+  t.after(fake.stop);
+  const running = /** @type {any} */ ({ running: true });
+  const ring = new Cluster({});
+  ring.lookups = [{ url: fake.url, admin: '', process: running }];
+  const checker = new TopicChecker();
+  const traffic = await new Traffic(ring, checker, PLAN, 1, (user, options) => /** @type {any} */ (new NpmMember(ring, checker, user, options))).begin();
+  t.after(() => Promise.all(traffic.members.map((member) => member.end())));
+  await traffic.run(() => traffic.counts.sent > 700);
+  return traffic;
+}
+
+describe('members made of the npm client', () => {
+  test('a good cluster satisfies them', async (t) => {
+    const traffic = await npmTraffic(t);
+    await traffic.settle(2_000);
+    assert.ok(traffic.checker.delivered > 700, `${traffic.checker.delivered} delivered`);
+    assert.deepEqual([traffic.counts.failed, traffic.closes], [0, []]);
+  });
+
+  for (const [fault, finding] of /** @type {const} */ ([['lose', 'lost'], ['repeat', 'repeated'], ['swap', 'disordered'], ['misdeliver', 'unexpected']])) {
+    test(`"${fault}" between client and judge is found`, async (t) => {
+      t.after(plant(fault));
+      const traffic = await npmTraffic(t);
+      await assert.rejects(traffic.settle(500), new RegExp(`\\d+ ${finding}`));
+    });
+  }
+});
