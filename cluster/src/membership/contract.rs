@@ -71,6 +71,11 @@ pub trait MembershipStore: Send + Sync + 'static {
     /// A counter that grows when the record may have changed: somebody said so, or notices may have been missed. Only a
     /// hint, as notices get lost; the poll is what can be relied on.
     fn notices(&self) -> watch::Receiver<u64>;
+
+    /// Whether notices arrive, as far as is known. While they do not, polling alone tells of changes.
+    fn notices_arrive(&self) -> bool {
+        true
+    }
 }
 
 /// What is stored under a service's ring.

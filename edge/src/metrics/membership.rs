@@ -42,6 +42,9 @@ impl Source for MembershipFigures {
             let reach = read.status.map(|status| status.store);
             Some(u64::from(matches!(reach, Some(StoreReach::Reachable { .. }))))
         }),
+        Figure::gauge("ringdial_store_notices", "Whether the store's notices of changes arrive", |read| {
+            read.status.map(|status| u64::from(status.notices))
+        }),
         Figure::counter("ringdial_store_errors", "Operations on the store that failed", |read| {
             read.counts().store_errors
         }),

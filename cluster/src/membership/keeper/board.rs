@@ -1,6 +1,7 @@
 //! What the keeper's task and its handles share: the view that is held, and what is told of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub(super) struct Board {
     incarnations: Mutex<Vec<u64>>,
     failure: watch::Sender<Option<KeeperError>>,
     reach: Mutex<StoreReach>,
+    /// Whether the store's notices arrive. Who finds out logs it.
+    pub(super) notices: AtomicBool,
 }
 
 // === impl Board ===
@@ -61,6 +64,7 @@ impl Board {
             incarnations: Mutex::default(),
             failure: watch::Sender::new(None),
             reach: Mutex::new(StoreReach::Unreachable { since: Instant::now(), code: "store_not_tried" }),
+            notices: AtomicBool::new(true),
         }
     }
 
@@ -81,7 +85,11 @@ impl Board {
     }
 
     pub(super) fn status(&self) -> KeeperStatus {
-        KeeperStatus { store: *self.reach.lock(), counts: self.tally.counts() }
+        KeeperStatus {
+            store: *self.reach.lock(),
+            notices: self.notices.load(Ordering::Relaxed),
+            counts: self.tally.counts(),
+        }
     }
 
     /// Makes `held` the view, if it is newer. Of the same ring under another seal only the seal is taken.

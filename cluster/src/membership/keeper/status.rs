@@ -9,6 +9,8 @@ use tokio::time::Instant;
 pub struct KeeperStatus {
     /// Whether the store answers.
     pub store: StoreReach,
+    /// Whether its notices arrive, as far as is known.
+    pub notices: bool,
     /// What has happened since the start.
     pub counts: KeeperCounts,
 }

@@ -1,6 +1,7 @@
 //! The keeper's task: when to look, to renew and to reap, and how failures are taken.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -124,6 +125,7 @@ impl Worker {
     async fn poll(&mut self) {
         self.noticed = false;
         let polled = self.try_poll().await;
+        self.board.notices.store(self.store.notices_arrive(), Ordering::Relaxed);
         self.take(polled);
     }
 

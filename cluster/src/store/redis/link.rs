@@ -13,6 +13,7 @@ use ::redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, PushInfo, RedisError, RedisResult,
     ScriptInvocation, ServerErrorKind, Value,
 };
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -30,6 +31,11 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often a standing connection is looked at: whether its server is a replica by now, which who only reads is never
 /// told, and whether it has dropped a subscription in silence, which is made again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// The code of a subscription that hears nothing, and what to do about it.
+const DEAF: &str = "store_notices_lost";
+const DEAF_REMEDY: &str = "let --redis lead to one server and not to a proxy without pub/sub; the user needs the channels ringdial:*";
+/// A connection is left after this many time-outs' time without any answer: two renewals, so that a lease survives it.
+const SILENT_TIMEOUTS: u32 = 2;
 
 /// One server's connection. Dropping it ends the connection.
 pub(super) struct Link {
@@ -56,6 +62,10 @@ struct Connection {
     gone: CancellationToken,
     /// Why it is to end, where the server still answers.
     why: Arc<OnceLock<StoreError>>,
+    /// Whether it has subscribed to anything.
+    subscribed: bool,
+    /// When something was answered on it last.
+    answered: Arc<Mutex<Instant>>,
 }
 
 // === impl Link ===
@@ -88,6 +98,11 @@ impl Link {
     /// The counter of notices on a channel.
     pub(super) fn listen(&self, channel: &str) -> watch::Receiver<u64> {
         self.signals.want(channel)
+    }
+
+    /// Whether notices arrive, as far as is known.
+    pub(super) fn hears(&self) -> bool {
+        self.signals.arriving()
     }
 
     /// Counts how often there was a connection again after there was none.
@@ -143,7 +158,11 @@ impl Link {
         answer: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, StoreError> {
         match timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                *connection.answered.lock() = Instant::now();
+                Ok(answer)
+            }
+            Ok(Err(error)) if error.is_timeout() => Err(self.silent(connection)),
             Ok(Err(error)) => {
                 let translated = translate(&self.address, &error);
                 if is_demoted(&error) {
@@ -153,8 +172,18 @@ impl Link {
                 }
                 Err(translated)
             }
-            Err(_) => Err(self.timed_out()),
+            Err(_) => Err(self.silent(connection)),
         }
+    }
+
+    /// Something was not answered in time. A connection on which nothing was for long is left: it may be dead and nobody
+    /// may ever say so, while another would be answered.
+    fn silent(&self, connection: &Connection) -> StoreError {
+        let error = self.timed_out();
+        if connection.answered.lock().elapsed() >= SILENT_TIMEOUTS * self.response_timeout {
+            connection.leave(error.clone());
+        }
+        error
     }
 
     async fn connection(&self, deadline: Instant) -> Result<Connection, StoreError> {
@@ -263,7 +292,8 @@ impl LinkKeeper {
             .await
             .map_err(|_| timed_out(&self.address, self.connect_timeout))?
             .map_err(|error| translate(&self.address, &error))?;
-        let mut connection = Connection { redis, gone, why: Arc::default() };
+        let answered = Arc::new(Mutex::new(Instant::now()));
+        let mut connection = Connection { redis, gone, why: Arc::default(), subscribed: false, answered };
         self.refuse_replica(&mut connection).await?;
         self.subscribe(&mut connection).await?;
         Ok(connection)
@@ -290,6 +320,11 @@ impl LinkKeeper {
     async fn watch(&self, mut connection: Connection) -> StoreError {
         let mut more = self.signals.more();
         loop {
+            let gone = connection.gone.clone();
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = self.listen(&mut connection) => {}
+            }
             tokio::select! {
                 () = connection.gone.cancelled() => {
                     let cause = "the connection was lost".to_owned();
@@ -312,13 +347,45 @@ impl LinkKeeper {
         }
     }
 
+    /// Finds out whether what is published arrives, by telling it to itself. A subscription can be dead while all else is
+    /// answered; then the poll stands in for it.
+    async fn listen(&self, connection: &mut Connection) {
+        if !connection.subscribed {
+            return;
+        }
+        let mut probe = self.signals.probe();
+        let mut saying = ::redis::cmd("PUBLISH");
+        saying.arg(probe.channel()).arg("");
+        let said = saying.query_async::<u64>(&mut connection.redis);
+        let arrives = match timeout(self.response_timeout, said).await {
+            Ok(Ok(_)) => timeout(self.response_timeout, probe.heard()).await.is_ok(),
+            Ok(Err(error)) if translate(&self.address, &error).temporary() => return,
+            Ok(Err(_)) => false,
+            // A slow server says nothing about its subscriptions.
+            Err(_) => return,
+        };
+        if self.signals.set_arriving(arrives) == arrives {
+            return;
+        }
+        let (address, remedy) = (&self.address, DEAF_REMEDY);
+        match arrives {
+            true => tracing::info!(%address, "the store's notices arrive again"),
+            false => {
+                tracing::warn!(%address, code = DEAF, remedy, "the store's notices do not arrive: polling alone tells of changes")
+            }
+        }
+    }
+
     async fn subscribe(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let channels = self.signals.channels();
         if channels.is_empty() {
             return Ok(());
         }
         match timeout(self.response_timeout, connection.redis.subscribe(channels)).await {
-            Ok(subscribed) => subscribed.map_err(|error| translate(&self.address, &error)),
+            Ok(subscribed) => {
+                connection.subscribed = true;
+                subscribed.map_err(|error| translate(&self.address, &error))
+            }
             Err(_) => Err(timed_out(&self.address, self.response_timeout)),
         }
     }

@@ -131,6 +131,10 @@ impl MembershipStore for RedisMembership {
     fn notices(&self) -> watch::Receiver<u64> {
         self.link.listen(&self.channel)
     }
+
+    fn notices_arrive(&self) -> bool {
+        self.link.hears()
+    }
 }
 
 fn lease_change(script: &mut ScriptInvocation<'_>, change: LeaseChange<'_>) {
