@@ -24,6 +24,8 @@ export class Watch {
   #signatures = new Map();
   /** @type {Set<string>} */
   #urls = new Set();
+  /** nodes that have not answered yet */
+  #asked = new Set();
 
   /** @param {Cluster} ring */
   constructor(ring) {
@@ -75,14 +77,21 @@ export class Watch {
     this.#addresses(`lookup at ${by}`, answer.text);
   }
 
+  /** Asks every node that runs, and waits for none: one may be stopped. */
   async #nodes() {
-    const running = this.ring.nodes.filter(({ process }) => process.running);
-    await Promise.all(running.map(async ({ id, admin }) => {
-      const answer = await request(`http://${admin}/metrics`, { within_ms: ANSWER_MS }).catch(() => undefined);
-      if (answer?.status !== 200) return;
-      this.looked.nodes++;
-      for (const name of ['ringdial_ring_version', 'ringdial_node_ring_version']) this.#version(`${name} of ${id}`, `${admin} ${name}`, sampleSum(answer.text, name, { node: id }));
-    }));
+    for (const node of this.ring.nodes) {
+      if (!node.process.running || this.#asked.has(node)) continue;
+      this.#asked.add(node);
+      this.#nodeOf(node).finally(() => this.#asked.delete(node));
+    }
+  }
+
+  /** @param {import('./cluster.mjs').Node} node */
+  async #nodeOf({ id, admin }) {
+    const answer = await request(`http://${admin}/metrics`, { within_ms: ANSWER_MS }).catch(() => undefined);
+    if (answer?.status !== 200) return;
+    this.looked.nodes++;
+    for (const name of ['ringdial_ring_version', 'ringdial_node_ring_version']) this.#version(`${name} of ${id}`, `${admin} ${name}`, sampleSum(answer.text, name, { node: id }));
   }
 
   /** @param {string} what @param {string} who @param {number} version */
