@@ -39,7 +39,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if let Some(session) = self.sessions.get_mut(key) {
             session.topics.push(Arc::clone(&shared));
         }
-        self.presence.at(now.tick_ms);
+        self.at(now);
         self.has_follower(name);
         self.sessions.wait(key, Arc::clone(&shared), now.tick_ms + ARRIVAL_WAIT_MS);
         // Before it can be answered: who watches must be there.

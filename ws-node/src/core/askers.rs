@@ -58,12 +58,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// A frame on such a link.
     pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
-        self.presence.at(now.tick_ms);
+        self.at(now);
         match decode::<ToHome<'_>>(frame) {
             Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics, now),
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
             Some(ToHome::Again) => self.askers.set_refusing(link, false),
-            Some(ToHome::Members(members)) => self.take_members(link, &members),
+            Some(ToHome::Members(members)) => {
+                self.refresh(members.topic);
+                self.take_members(link, &members);
+            }
             Some(ToHome::Ask { call, question: Question::User(user) }) => self.tell_user(link, call, user),
             Some(ToHome::Ask { call, question: Question::Control { user, control } }) => {
                 self.take_control(link, call, (user, control), now);
@@ -92,6 +95,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Answers where the topic stands, if that is known; otherwise its head follows.
     fn set_interest(&mut self, link: u64, interest: &Interest<'_>, now: Now) -> Option<Position> {
         let Interest { topic: name, sessions, .. } = *interest;
+        self.refresh(name);
         let asker = self.askers.0.get_mut(&link)?;
         if sessions == 0 {
             let followed = asker.topics.remove(name);

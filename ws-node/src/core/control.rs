@@ -24,6 +24,7 @@ pub(super) struct Controlled {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Tells a back end how a user stands.
     pub(super) fn tell_user(&mut self, link: u64, call: u64, user: &str) {
+        self.refresh(&inbox(user));
         let answer = self.user(user);
         self.answer_or_refuse(link, call, answer);
     }
@@ -64,6 +65,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Does something with all sessions of a user whose home is here; `None` if a node that has some could not be told.
     fn control(&mut self, user: &str, control: Control<'_>, now: Now) -> Option<Answer<'static>> {
         let name = inbox(user);
+        self.refresh(&name);
         if !self.is_home(&name) {
             return None;
         }

@@ -5,7 +5,7 @@ use cluster::maps::{HashMap, HashSet};
 use cluster::wire::client::{Hello, Since};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{NodeFrame, RingPosition, Standing, Topics, Welcome};
-use cluster::wire::topic::{group, group_name};
+use cluster::wire::topic::{group, group_name, inbox};
 
 use super::session::{Session, Stage};
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
@@ -32,7 +32,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         session.stage = Stage::Waiting;
         session.unresolved = topics.len();
         session.refused = refused;
-        let inbox = session.topic.clone();
+        let inbox = inbox(&session.holder.user);
         for (name, since) in topics {
             self.arrive(key, &name, since, None, now);
         }
@@ -64,7 +64,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         for name in &names {
             self.tell_arrived(key, name);
         }
-        self.queue_move(key);
+        self.queue_move(key, false);
         self.offer_moves(now);
     }
 
@@ -103,11 +103,12 @@ impl Plan {
         let mut plan = Self::default();
         let since: HashMap<&str, Since> =
             hello.resume.iter().map(|(topic, since)| (topic.as_str(), *since)).collect();
-        plan.topics.push((session.topic.to_string(), since.get(&*session.topic).copied()));
+        let own = inbox(&session.holder.user);
+        plan.topics.push((own.clone(), since.get(&*own).copied()));
         let claimed = session.holder.grants.groups.iter().map(|name| group(name));
         let asked = hello.groups.iter().map(|name| group(name));
         let others = hello.resume.iter().map(|(topic, _)| topic.clone());
-        let resumed = others.filter(|topic| **topic != *session.topic);
+        let resumed = others.filter(|topic| **topic != *own);
         let mut seen = HashSet::default();
         for topic in claimed.chain(asked).chain(resumed) {
             if !seen.insert(topic.clone()) {

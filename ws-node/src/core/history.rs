@@ -7,6 +7,7 @@ use cluster::log::{Cursor, Epoch, LogError, Page, Read};
 use cluster::wire::client::History;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Error, HistoryAck, NodeFrame, PastGap, PastMessage};
+use cluster::wire::topic::inbox;
 use serde_json::value::RawValue;
 
 use super::feed::json_of;
@@ -47,7 +48,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             }
             Some(group) => Arc::from(cluster::wire::topic::group(group)),
             None => match self.sessions.get(key) {
-                Some(session) => Arc::from(&*session.topic),
+                Some(session) => Arc::from(inbox(&session.holder.user)),
                 None => return,
             },
         };

@@ -12,6 +12,7 @@ use cluster::wire::node::{Message, Name};
 use cluster::wire::peer::{Deliver, FromHome, Interest, MessageName, encode};
 
 use super::log_port::LogAnswer;
+use super::stale::Why;
 use super::stream::{Stream, Waiting};
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionSink};
@@ -26,7 +27,14 @@ const STORE_BYTES_MAX: usize = 64 * 1024 * 1024;
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The log answers.
     pub fn log_answered(&mut self, answers: Vec<LogAnswer>, now: Now) {
+        self.at(now);
         for answer in answers {
+            if let LogAnswer::Opened { topic, .. }
+            | LogAnswer::Appended { topic, .. }
+            | LogAnswer::Read { topic, .. } = &answer
+            {
+                self.refresh(topic);
+            }
             match answer {
                 LogAnswer::Opened { topic, result } => self.stream_opened(&topic, result, now),
                 LogAnswer::Appended { topic, result } => self.stream_appended(&topic, result, now),
@@ -38,11 +46,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// The log may have been replaced, or have lost something: every topic at home here is opened again.
     pub fn log_interrupted(&mut self) {
-        let streams = self.topics.iter_mut().filter_map(|(name, topic)| Some((name, topic.stream.as_mut()?)));
-        for (name, stream) in streams {
-            stream.doubt();
-            self.later.push(name, stream);
-        }
+        self.mark(Why::DOUBTED, |_| true);
     }
 
     /// Stores a message of a topic at home here; its answer is given when the log has it.
@@ -141,6 +145,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Looks after the topics that could not be helped before.
     pub(super) fn pump_later(&mut self, now: Now) {
         for name in self.later.take() {
+            self.refresh(&name);
             let Some(stream) = self.topics.get_mut(&name).and_then(|topic| topic.stream.as_mut()) else {
                 continue;
             };

@@ -8,6 +8,7 @@ use cluster::maps::{HashMap, HashSet};
 use cluster::wire::peer::{Audience, FromHome, decode};
 use cluster::wire::topic::EVERYONE;
 
+use super::interest::TOPICS_PER_FRAME;
 use super::{Core, LinkSink, Now, SessionSink};
 
 /// Every node that this one uses as a home, by id.
@@ -25,6 +26,8 @@ struct Told {
     interests: HashMap<u64, Asked>,
     /// Topics whose number of followers here it is still to be told.
     untold: HashSet<Arc<str>>,
+    /// The link did not take the last frame: it is tried again with the next tick.
+    full: bool,
 }
 
 /// A request about interest.
@@ -39,10 +42,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The link to a node stands: interest first, then everything unanswered, in order.
     pub fn home_opened(&mut self, node: &str, link: u64, sink: L) {
         self.homes.calls.opened(node, link, sink);
-        let untold = self.lose_standing(node).into_iter().collect();
-        self.homes.told.insert(node.to_owned(), Told { untold, ..Told::default() });
+        self.homes.told.insert(node.to_owned(), Told::default());
+        self.lose_standing(node);
+        self.members_untold(node);
+        self.refresh_some();
         self.tell(node);
-        self.members_opened(node);
         self.homes.calls.pump_home(node);
     }
 
@@ -51,15 +55,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if self.homes.calls.closed(node, link) {
             self.homes.told.remove(node);
             self.lose_standing(node);
-            self.members_closed(node);
+            self.members_untold(node);
+            self.refresh_some();
         }
     }
 
     /// A frame on such a link.
     pub fn answered_by(&mut self, node: &str, frame: &Bytes, now: Now) {
-        self.presence.at(now.tick_ms);
+        self.at(now);
         match decode::<FromHome<'_>>(frame) {
-            Some(FromHome::Deliver(deliver)) => self.take_delivery(node, &deliver, now),
+            Some(FromHome::Deliver(deliver)) => {
+                self.refresh(deliver.topic);
+                self.take_delivery(node, &deliver, now);
+            }
             Some(FromHome::Published { call, online, position, failed }) => {
                 let Some(part) = self.homes.calls.published(node, call) else { return };
                 for (topic, outcome) in part.outcomes(online, position, &failed) {
@@ -69,19 +77,25 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Some(FromHome::Interested { call, positions }) => {
                 self.interest_stands(node, call, &positions, now)
             }
-            Some(FromHome::Head { topic, position }) if self.may_take(topic, position, node) => {
-                self.take_head(topic, position, now);
+            Some(FromHome::Head { topic, position }) => {
+                self.refresh(topic);
+                if self.may_take(topic, position, node) {
+                    self.take_head(topic, position, now);
+                }
             }
             Some(FromHome::NotHome { call, .. }) => {
                 self.counts.not_home += 1;
                 self.homes.not_home(node, call);
             }
-            Some(FromHome::Presence(presence)) => self.take_presence(node, &presence),
+            Some(FromHome::Presence(presence)) => {
+                self.refresh(presence.topic);
+                self.take_presence(node, &presence);
+            }
             Some(FromHome::Answered { call, answer }) => self.question_answered(node, call, &answer),
             Some(FromHome::Control { topic, control }) => {
                 self.control_here(topic, control, now);
             }
-            Some(FromHome::Head { .. }) | None => {}
+            None => {}
         }
     }
 
@@ -94,7 +108,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Sends what could not be sent before, and begins again with homes that refused a message.
     pub(super) fn pump_homes(&mut self) {
         self.homes.calls.pump();
-        self.homes.with_untold().iter().for_each(|node| self.tell(node));
+        self.homes.told.values_mut().for_each(|told| told.full = false);
+        self.tell_homes();
+    }
+
+    /// Tells every home of topics that it is still to be told of, in one frame.
+    pub(super) fn tell_homes(&mut self) {
+        let untold = self.homes.told.iter().filter(|(_, told)| !told.untold.is_empty());
+        let nodes: Vec<String> = untold.map(|(node, _)| node.clone()).collect();
+        nodes.iter().for_each(|node| self.tell(node));
     }
 
     /// Gives up on calls that were not answered in time.
@@ -154,9 +176,9 @@ impl<L: LinkSink> Homes<L> {
         names
     }
 
-    /// Sends a request about interest and remembers it until it is answered; false if it could not be sent, and then
+    /// Sends a request about interest and remembers it until it is answered. If it cannot be sent
     /// its topics are still to be told.
-    pub(super) fn ask(&mut self, node: &str, call: u64, names: Vec<Arc<str>>, frame: Bytes) -> bool {
+    pub(super) fn ask(&mut self, node: &str, call: u64, names: Vec<Arc<str>>, frame: Bytes) {
         let sent = self.calls.offer(node, frame);
         let told = self.told(node);
         if sent {
@@ -164,7 +186,7 @@ impl<L: LinkSink> Homes<L> {
         } else {
             told.untold.extend(names);
         }
-        sent
+        told.full = !sent;
     }
 
     /// The topics of an answered request about interest.
@@ -181,9 +203,11 @@ impl<L: LinkSink> Homes<L> {
         }
     }
 
-    fn with_untold(&self) -> Vec<String> {
-        let untold = self.told.iter().filter(|(_, told)| !told.untold.is_empty());
-        untold.map(|(node, _)| node.clone()).collect()
+    /// A node that can be told of topics now: of so many that they fill a frame, if `whole`.
+    pub(super) fn next_untold(&self, whole: bool) -> Option<String> {
+        let least = if whole { TOPICS_PER_FRAME } else { 1 };
+        let mut told = self.told.iter().filter(|(_, told)| told.untold.len() >= least && !told.full);
+        told.next().map(|(node, _)| node.clone())
     }
 
     fn told(&mut self, node: &str) -> &mut Told {

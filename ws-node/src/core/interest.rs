@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use cluster::log::Position;
-use cluster::maps::HashSet;
-use cluster::ring::Arcs;
 use cluster::wire::peer::{Interest, ToHome, encode};
 
 use super::followers::{Arrival, Follower};
+use super::stale::Why;
 use super::topics::Topic;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
 /// Topics in one interest frame, at most: well under a link's message limit with the longest names.
-const TOPICS_PER_FRAME: usize = 500;
+pub(super) const TOPICS_PER_FRAME: usize = 500;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Adds a session to a topic that it does not follow; answers the name to be shared. Nobody is told yet.
     pub(super) fn follow(&mut self, key: SessionKey, name: &str, arrival: Arrival) -> Option<Arc<str>> {
+        self.refresh(name);
         let slot = self.slot(name);
         let place = self.place(slot);
         let topic = self.topics.entry(name, || Topic::new(slot, place));
@@ -36,6 +36,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Takes a session off a topic and tells its home. `lost`: it did not leave, its socket did.
     pub(super) fn unfollow(&mut self, key: SessionKey, name: &str, lost: bool) {
+        self.refresh(name);
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(at) = topic.local.iter().position(|follower| follower.index == key.index()) else { return };
         topic.local.swap_remove(at);
@@ -49,60 +50,45 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.went_from(key, name, lost);
     }
 
-    /// Topics whose slot changed hands: leave the old home, register at the new one.
-    pub(super) fn replace_topics(&mut self, changed: &Arcs, now: Now) {
-        let ring = Arc::clone(&self.ring);
-        let (mut arriving, mut leaving, mut concerned) = (Vec::new(), Vec::new(), HashSet::default());
-        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| changed.contains(topic.slot)) {
-            let place = Place::of(topic.slot, &ring, &self.me.id);
-            let old = std::mem::replace(&mut topic.place, place);
+    /// Notes where a topic's home is now, and which homes are to be told; whether it is another one.
+    pub(super) fn replace_topic(&mut self, name: &Arc<str>, place: &Place, why: Why) -> bool {
+        let Some(topic) = self.topics.get_mut(name) else { return false };
+        let changed = topic.place != *place;
+        if let Some(stream) = &mut topic.stream
+            && (why.is(Why::CHANGED) || why.is(Why::DOUBTED))
+        {
+            // Another home may have written meanwhile, or will; or the log is another one.
+            stream.doubt();
+            if !changed {
+                self.later.push(name, stream);
+            }
+        }
+        if changed || why.is(Why::RELINKED) && matches!(place, Place::There(_)) {
             topic.standing = false;
-            if let Some(stream) = &mut topic.stream {
-                // Another home may have written meanwhile, or will.
-                stream.doubt();
-            }
-            match topic.place {
-                Place::Here => arriving.push(Arc::clone(name)),
-                // Whoever asked here asks at the new home by the same ring, and says so here. Whoever does not see that
-                // ring, since another one follows, goes on counting on this node.
-                Place::There(_) | Place::Nowhere => leaving.push(Arc::clone(name)),
-            }
-            for place in [old, topic.place.clone()] {
-                if let Place::There(node) = place
+            let old = std::mem::replace(&mut topic.place, place.clone());
+            let homes = [Some(&old).filter(|_| changed), Some(place)];
+            for home in homes.into_iter().flatten() {
+                if let Place::There(node) = home
                     && !topic.local.is_empty()
                 {
-                    self.homes.note(&node, name);
-                    concerned.insert(node);
+                    self.homes.note(node, name);
                 }
             }
         }
-        for name in leaving {
-            self.leave_home(&name, now);
-        }
-        for name in arriving {
-            // Also for processes that did not see another home between two rings by which it is here.
-            if self.topics.get(&name).is_some_and(Topic::is_followed) {
-                self.open_stream(&name, now);
-            }
-        }
-        concerned.iter().for_each(|node| self.tell(node));
+        changed
     }
 
     /// Tells a home how many sessions here follow the topics that it is still to be told of: none, if their home is
-    /// another one by now.
+    /// another one by now. One frame; if there are more, the others follow ([`Core::work_off`]).
     pub(super) fn tell(&mut self, node: &str) {
-        loop {
-            let names = self.homes.untold(node, TOPICS_PER_FRAME);
-            if names.is_empty() {
-                return;
-            }
-            let call = self.next_number();
-            let topics = names.iter().map(|name| self.interest_at(node, name, call)).collect();
-            let frame = encode(&ToHome::Interest { call, topics });
-            if !self.homes.ask(node, call, names, frame) {
-                return;
-            }
+        let names = self.homes.untold(node, TOPICS_PER_FRAME);
+        if names.is_empty() {
+            return;
         }
+        let call = self.next_number();
+        let topics = names.iter().map(|name| self.interest_at(node, name, call)).collect();
+        let frame = encode(&ToHome::Interest { call, topics });
+        self.homes.ask(node, call, names, frame);
     }
 
     /// A home took note, and says where the topics stand as far as it knows.
@@ -115,6 +101,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     ) {
         let names = self.homes.asked_for(node, call);
         for (name, position) in names.iter().zip(positions) {
+            self.refresh(name);
             let follows = |topic: &&mut Topic| topic.follows_at(node) && topic.asked == call;
             if let Some(topic) = self.topics.get_mut(name).filter(follows) {
                 topic.standing = true;
@@ -126,15 +113,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// The link to a home is another one or none: nothing stands there. Answers which topics are concerned.
-    pub(super) fn lose_standing(&mut self, node: &str) -> Vec<Arc<str>> {
-        let concerned = self.topics.iter_mut().filter(|(_, topic)| topic.follows_at(node));
-        concerned
-            .map(|(name, topic)| {
-                topic.standing = false;
-                Arc::clone(name)
-            })
-            .collect()
+    /// The link to a home is another one or none: nothing stands there.
+    pub(super) fn lose_standing(&mut self, node: &str) {
+        let home = self.ring.index_of(node);
+        if home.is_some() {
+            let ring = Arc::clone(&self.ring);
+            self.mark(Why::RELINKED, |slot| ring.holder(slot) == home);
+        }
     }
 
     pub(super) fn tell_home_of(&mut self, place: &Place, name: &str) {

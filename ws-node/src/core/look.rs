@@ -6,7 +6,7 @@ use cluster::log::TOPICS_PER_CALL_MAX;
 use cluster::ring::Slot;
 
 use super::log_port::{LogRequest, Standing};
-use super::{Core, LinkSink, Now, Place, SessionSink};
+use super::{Core, LinkSink, Now, SessionSink};
 
 /// How often, milliseconds.
 const LOOK_MS: u64 = 1_000;
@@ -44,6 +44,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The log says where they stand.
     pub(super) fn looked(&mut self, results: Vec<(Arc<str>, Standing)>, now: Now) {
         for (name, result) in results {
+            self.refresh(&name);
             let Some(known) = self.topics.get(&name).and_then(|topic| topic.feed.position) else { continue };
             match result {
                 Ok(Some(head)) if head.epoch == known.epoch => self.take_head(&name, head, now),
@@ -56,14 +57,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     fn unheard(&self) -> Vec<(Arc<str>, Slot)> {
         let others = self.ring.members().map(|member| &*member.id).filter(|id| **id != *self.me.id);
-        let silent: Vec<&str> = others.filter(|id| !self.homes.is_linked(id)).collect();
+        let silent = others.filter(|id| !self.homes.is_linked(id)).map(|id| self.ring.index_of(id));
+        let silent: Vec<_> = silent.collect();
         if silent.is_empty() {
             return Vec::new();
         }
-        let unheard = self.topics.iter().filter(|(_, topic)| {
-            let Place::There(home) = &topic.place else { return false };
-            !topic.local.is_empty() && topic.feed.position.is_some() && silent.contains(&&**home)
-        });
+        let concerned = self.topics.within(|slot| silent.contains(&self.ring.holder(slot)));
+        let unheard = concerned.filter_map(|name| Some((name, self.topics.get(name)?)));
+        let unheard = unheard.filter(|(_, topic)| !topic.local.is_empty() && topic.feed.position.is_some());
         unheard.map(|(name, topic)| (Arc::clone(name), topic.slot)).collect()
     }
 }

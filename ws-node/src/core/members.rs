@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::ring::{Arcs, Ring};
 use cluster::wire::node::{NodeFrame, Presence};
 use cluster::wire::peer::{self, ToHome, encode};
 use cluster::wire::topic::group_name;
 
 use super::presence::{Here, Report, Source, Tell, names};
+use super::stale::Why;
 use super::{Core, LinkSink, Place, SessionKey, SessionSink};
 use crate::frames;
+
+/// Groups that a node is told of at once, at most; of the others a little later.
+const GROUPS_AT_ONCE: usize = 2_000;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A session came to a topic; it counts as a member if that is a group's.
@@ -23,11 +26,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let slot = self.slot(name);
         let place = self.place(slot);
         if !self.presence.here.contains_key(name) {
-            let mut here = Here::new(slot, self.presence.grace_ms);
+            let here =
+                self.presence.here.entry(name, || Here::new(slot, place.clone(), self.presence.grace_ms));
             if matches!(&place, Place::There(node) if self.homes.is_linked(node)) {
                 here.members.tell_all();
             }
-            self.presence.here.insert(Arc::clone(name), here);
         }
         let Some(here) = self.presence.here.get_mut(name) else { return };
         if here.members.joined(&user) {
@@ -40,8 +43,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// A session no longer follows a topic: it left, or its socket was lost.
     pub(super) fn went_from(&mut self, key: SessionKey, name: &str, lost: bool) {
-        let Some((name, _)) = self.presence.here.get_key_value(name) else { return };
-        let name = Arc::clone(name);
+        let Some(name) = self.presence.here.name(name) else { return };
         let now_ms = self.presence.now_ms;
         let Some(user) = self.sessions.get(key).map(|session| &*session.holder.user) else { return };
         let Some(here) = self.presence.here.get_mut(&name) else { return };
@@ -50,7 +52,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if gone.is_none() && !unwatched {
             return;
         }
-        let place = Place::of(here.slot, &self.ring, &self.me.id);
+        let place = here.place.clone();
         if let Some(lost) = gone
             && place == Place::Here
             && let Some(homed) = self.presence.homed.get_mut(&name)
@@ -62,10 +64,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// A session that is in a group is told from now on who comes and goes, or no longer.
     pub(super) fn watch(&mut self, key: SessionKey, name: &str, watches: bool) {
-        let Some((name, _)) = self.presence.here.get_key_value(name) else { return };
-        let name = Arc::clone(name);
+        let Some(name) = self.presence.here.name(name) else { return };
         let Some(here) = self.presence.here.get_mut(&name) else { return };
-        let place = Place::of(here.slot, &self.ring, &self.me.id);
+        let place = here.place.clone();
         if !watches {
             if here.unwatch(key.index()) {
                 self.members_changed(&name, &place);
@@ -103,7 +104,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let peer::Presence { topic: name, count, whole, joined, left } = presence;
         let Some(here) = self.presence.here.get_mut(*name) else { return };
         // A late frame of an old home means nothing.
-        if !matches!(Place::of(here.slot, &self.ring, &self.me.id), Place::There(home) if home == node) {
+        if !matches!(&here.place, Place::There(home) if home == node) {
             return;
         }
         let Some(given) = here.given() else { return };
@@ -119,62 +120,45 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// The link to a node stands: it is told of all members of the groups that it is home of.
-    pub(super) fn members_opened(&mut self, node: &str) {
+    /// The link to a node is another one or none: it has forgotten what it was told. The groups that it is home of are seen
+    /// to with their slots.
+    pub(super) fn members_untold(&mut self, node: &str) {
         self.presence.untold(node);
-        for name in self.groups_at(node) {
-            if let Some(here) = self.presence.here.get_mut(&name) {
+    }
+
+    /// A group's slot changed hands: its old home is told of nobody, the new one of all. Or the link to its home did.
+    pub(super) fn refresh_members(&mut self, name: &Arc<str>, place: &Place, why: Why) {
+        let Some(here) = self.presence.here.get_mut(name) else { return };
+        let changed = here.place != *place;
+        if !changed && !why.is(Why::RELINKED) {
+            return;
+        }
+        let old = std::mem::replace(&mut here.place, place.clone());
+        match old {
+            Place::There(node) if changed => self.presence.note(&node, name),
+            Place::Here if changed => {
+                if let Some(homed) = self.presence.homed.get_mut(name) {
+                    homed.roster.gone(Source::Here, self.presence.now_ms);
+                }
+            }
+            _ => {}
+        }
+        let Some(here) = self.presence.here.get_mut(name) else { return };
+        match place {
+            Place::There(node) if self.homes.is_linked(node) => {
                 here.members.tell_all();
+                self.presence.note(node, name);
             }
-            self.presence.note(node, &name);
-        }
-        self.tell_members(node);
-    }
-
-    /// The link to a node is gone: it forgets what it was told.
-    pub(super) fn members_closed(&mut self, node: &str) {
-        self.presence.untold(node);
-        for name in self.groups_at(node) {
-            if let Some(here) = self.presence.here.get_mut(&name) {
+            Place::There(_) | Place::Nowhere => here.members.tell_nobody(),
+            Place::Here => {
                 here.members.tell_nobody();
+                let users = here.members.users();
+                let now_ms = self.presence.now_ms;
+                self.homed(name).roster.replace(Source::Here, &users, now_ms);
             }
-            self.tidy_here(&name);
         }
-    }
-
-    /// Groups whose slot changed hands: their old home is told of nobody, the new one of all.
-    pub(super) fn move_members(&mut self, older: &Ring, changed: &Arcs) {
-        let here = self.presence.here.iter().filter(|(_, here)| changed.contains(here.slot));
-        let concerned: Vec<_> = here.map(|(name, here)| (Arc::clone(name), here.slot)).collect();
-        for (name, slot) in concerned {
-            let place = self.place(slot);
-            match Place::of(slot, older, &self.me.id) {
-                Place::There(node) => self.presence.note(&node, &name),
-                Place::Here => {
-                    if let Some(homed) = self.presence.homed.get_mut(&name) {
-                        homed.roster.gone(Source::Here, self.presence.now_ms);
-                    }
-                }
-                Place::Nowhere => {}
-            }
-            let Some(here) = self.presence.here.get_mut(&name) else { continue };
-            match &place {
-                Place::There(node) if self.homes.is_linked(node) => {
-                    here.members.tell_all();
-                    self.presence.note(node, &name);
-                }
-                Place::There(_) | Place::Nowhere => here.members.tell_nobody(),
-                Place::Here => {
-                    here.members.tell_nobody();
-                    let users = here.members.users();
-                    let now_ms = self.presence.now_ms;
-                    self.homed(&name).roster.replace(Source::Here, &users, now_ms);
-                }
-            }
-            self.presence.reschedule(&name);
-            self.tidy_here(&name);
-        }
-        self.tell_all_members();
+        self.presence.reschedule(name);
+        self.tidy_here(name);
     }
 
     /// Tells every node what it is still to be told.
@@ -187,8 +171,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let mut full = false;
         let linked = self.homes.is_linked(node);
         // Without a link it is told of all when that stands.
-        for name in self.presence.untold(node).into_iter().filter(|_| linked) {
-            full = full || !self.tell_of_members(node, &name);
+        for (told, name) in self.presence.untold(node).into_iter().filter(|_| linked).enumerate() {
+            full = full || told >= GROUPS_AT_ONCE || !self.tell_of_members(node, &name);
             if full {
                 self.presence.note(node, &name);
             }
@@ -226,12 +210,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if here.is_idle() {
             self.presence.here.remove(name);
         }
-    }
-
-    fn groups_at(&self, node: &str) -> Vec<Arc<str>> {
-        let home = |here: &Here| self.ring.home(here.slot).is_some_and(|home| home.id == node);
-        let groups = self.presence.here.iter().filter(|(_, here)| home(here));
-        groups.map(|(name, _)| Arc::clone(name)).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod allowance;
 mod arrive;
 mod askers;
 mod broadcast;
+mod by_slot;
 mod control;
 mod deliver;
 mod feed;
@@ -29,11 +30,13 @@ mod presence;
 mod questions;
 pub(crate) mod rate;
 mod reads;
+mod refresh;
 mod replay;
 mod requests;
 mod rosters;
 mod send;
 mod session;
+mod stale;
 mod stream;
 mod take;
 mod topics;
@@ -59,8 +62,10 @@ use self::moves::Moves;
 use self::presence::Presence;
 use self::questions::Questions;
 use self::reads::Reads;
+use self::refresh::PIECE;
 use self::requests::Requests;
 use self::session::Sessions;
+use self::stale::{Stale, Why};
 use self::topics::{Topic, Topics};
 use self::used::UsedTickets;
 
@@ -82,7 +87,7 @@ pub trait SessionSink: Send {
 }
 
 /// The time of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Now {
     /// Milliseconds since the node began on a clock that never goes back, for intervals.
     pub tick_ms: u64,
@@ -160,6 +165,10 @@ pub struct Core<S, L> {
     everyone: Topic,
     used: UsedTickets,
     moves: Moves,
+    stale: Stale,
+    piece: usize,
+    /// The time of the last call that told it.
+    now: Now,
     log: Box<dyn LogSink>,
     reads: Reads,
     later: Later,
@@ -209,6 +218,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             everyone,
             used: UsedTickets::default(),
             moves: Moves::default(),
+            stale: Stale::default(),
+            piece: PIECE,
+            now: Now::default(),
             log,
             reads: Reads::default(),
             later: Later::default(),
@@ -231,6 +243,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The node registered again: its name has a new generation.
     pub fn renamed(&mut self, me: PeerName) {
         self.me = me;
+        self.look_at_own_state();
     }
 
     /// The ring it goes by.
@@ -269,30 +282,32 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// Goes by a newer ring: interest first, then what is under way, then the clients (design: first make it right,
-    /// then make it short).
+    /// then make it short). Only the first piece of it; the rest is for [`Core::work_off`].
     pub fn ring_changed(&mut self, ring: Arc<Ring>, now: Now) {
         if ring.version() <= self.ring.version() {
             return;
         }
+        self.at(now);
         let older = std::mem::replace(&mut self.ring, ring);
         let changed = older.changed(&self.ring);
-        self.presence.at(now.tick_ms);
-        self.replace_topics(&changed, now);
-        self.move_rosters(&changed);
-        self.move_members(&older, &changed);
-        self.reroute_calls(now);
-        self.pump_homes();
+        self.mark(Why::CHANGED, |slot| changed.contains(slot));
+        self.slots_came(&changed);
         if self.may_have_missed_a_home(&older) {
             self.log_interrupted();
         }
-        self.queue_moves(&changed);
+        self.plan_moves(&changed, now);
+        self.refresh_some();
+        self.tell_homes();
+        self.reroute_calls(now);
+        self.pump_homes();
         self.offer_moves(now);
     }
 
     /// Does what has fallen due. Call it every [`TICK_MS`].
     pub fn tick(&mut self, now: Now) {
-        self.presence.at(now.tick_ms);
+        self.at(now);
         self.expire_calls(now);
+        self.refresh_some();
         self.pump_homes();
         self.pump_later(now);
         self.read_again(now);
@@ -316,6 +331,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let (old, new) = (older.version(), self.ring.version());
         let next = new.term == old.term && new.number == old.number + 1;
         !next || older.log_generation() != self.ring.log_generation()
+    }
+
+    /// Notes the time, for what is done on the occasion of something else.
+    fn at(&mut self, now: Now) {
+        self.now = now;
+        self.presence.at(now.tick_ms);
     }
 
     fn place(&self, slot: Slot) -> Place {

@@ -1,34 +1,57 @@
 //! Moves: sessions whose user is at home elsewhere are asked to go there. Asked, not made: whoever stays is served.
 //!
-//! All that might be asked stand in one queue. Each tick looks at a bounded part of it, so that a ring change neither
-//! holds the node up nor fells the new home; who may not be asked yet, or was asked and stayed, goes to its end.
+//! All that might be asked stand in one queue. Each tick looks at a bounded part of it and asks a bounded number, so that
+//! a ring change neither holds the node up nor fells the new home; who may not be asked yet, or was asked and stayed, goes
+//! to its end. Nobody is asked before what they follow is heard here by way of its new home: they miss nothing on the way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use cluster::grant::Grant;
-use cluster::ring::Arcs;
+use cluster::homes::CALL_WAIT_MS;
+use cluster::membership::Suspects;
+use cluster::ring::{Arcs, Member, MemberState};
+use cluster::wire::codes::CloseCode;
 use cluster::wire::node::{MoveReason, Moved, NodeFrame};
 
-use super::session::Stage;
+use super::arrive::ARRIVAL_WAIT_MS;
+use super::session::{Session, Stage};
+use super::stale::Why;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink, TICK_MS};
 
-/// The least time between two offers to one session, milliseconds; doubled with each.
+/// The least time between two offers to one session, milliseconds; doubled with each, except while the node drains.
 const PAUSE_MS: u64 = 10_000;
 
 /// How long a client is not sent back to a node that it could not reach, milliseconds.
 const AVOID_MS: u64 = 300_000;
 
-/// What clients of one wave spread themselves over, milliseconds.
-const SPREAD_MS: u64 = 500;
+/// The most that a client is told to spread itself over, milliseconds.
+const SPREAD_MS: u64 = 1_000;
 
 /// Seconds that an offered ticket outlives the offer.
 const TICKET_MARGIN_S: u64 = 30;
+
+/// Sessions asked in one piece of work: each costs the signing of a ticket.
+const OFFERS_AT_ONCE: u64 = 32;
+
+/// Sessions looked at in one piece of work.
+const LOOKS_AT_ONCE: u64 = 500;
+
+/// Sessions looked at in one tick, unless the rate allows to ask more.
+const LOOKS_PER_TICK: u64 = 2_000;
+
+/// How long a node that was told to go away waits for the ring to say so, milliseconds. Then its sessions go where
+/// lookups would send them without it.
+const DRAIN_WAIT_MS: u64 = 2_000;
 
 /// Whom to ask to move when the ring changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rebalance {
     /// Those whose home changed.
     Arcs,
+    /// Everybody: who is at home elsewhere is asked to go there, all others are closed with
+    /// [`CloseCode::Moved`] and so look up again.
+    All,
     /// Nobody: only new connections go by the new ring.
     None,
 }
@@ -38,14 +61,36 @@ pub enum Rebalance {
 pub(super) struct Moves {
     queue: VecDeque<SessionKey>,
     tick: u64,
-    looks: u64,
+    looked: u64,
+    asked: u64,
+    /// When a ring last changed hands of slots, and, under [`Rebalance::All`], recalled everybody.
+    changed_ms: u64,
+    /// The ring says that this node drains.
+    drains: bool,
+    /// It was told to drain; from then on it does, whatever the ring says.
+    drains_from_ms: Option<u64>,
+    suspects: Arc<Suspects>,
 }
 
 /// When a session may be asked again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Patience {
-    not_before_ms: u64,
-    pause_ms: u64,
+    asked_ms: u64,
+    /// 0: it was never asked.
+    pause_ms: u32,
+    /// Since which second it was asked to leave a node that goes away, from 1.
+    leaving_s: u32,
+}
+
+/// Where a session should be.
+enum Whereto<'a> {
+    There(&'a Member, MoveReason),
+    /// It is to look up again.
+    Anywhere,
+    /// That cannot be said now.
+    Unknown,
+    /// Here, or it is to be left alone.
+    Here,
 }
 
 /// What became of a look at a session.
@@ -58,95 +103,218 @@ enum Look {
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Queues the sessions whose slot changed hands.
-    pub(super) fn queue_moves(&mut self, changed: &Arcs) {
-        let concerned = self.sessions.iter().filter(|session| changed.contains(session.slot));
-        let keys: Vec<SessionKey> = concerned.map(|session| session.key).collect();
-        keys.into_iter().for_each(|key| self.queue_move(key));
+    /// Members that seem dead: nobody is sent there.
+    pub fn suspected(&mut self, suspects: Arc<Suspects>) {
+        self.moves.suspects = suspects;
     }
 
-    /// Queues a session if it is elsewhere at home.
-    pub(super) fn queue_move(&mut self, key: SessionKey) {
-        let (ring, me) = (&self.ring, &self.me.id);
+    /// The node is to go away. Its sessions are asked to move as soon as the ring says that it drains, or in a while if it
+    /// does not.
+    pub fn begin_drain(&mut self, now: Now) {
+        self.moves.drains_from_ms.get_or_insert(now.tick_ms + DRAIN_WAIT_MS);
+        self.mark(Why::SOUGHT, |_| true);
+    }
+
+    /// Whether its sessions are asked to move because it goes away.
+    pub fn is_draining(&self) -> bool {
+        self.moves.drains || self.moves.drains_from_ms.is_some_and(|from_ms| from_ms <= self.now.tick_ms)
+    }
+
+    /// A new ring: notes whose sessions have to be looked at.
+    pub(super) fn plan_moves(&mut self, changed: &Arcs, now: Now) {
+        if !changed.is_empty() {
+            self.moves.changed_ms = now.tick_ms;
+            if self.config.rebalance == Rebalance::All {
+                self.mark(Why::RECALLED, |_| true);
+            }
+        }
+        self.look_at_own_state();
+    }
+
+    /// Notes whether the ring says that this node drains.
+    pub(super) fn look_at_own_state(&mut self) {
+        let member = self.ring.member(&self.me.id).filter(|member| member.generation == self.me.generation);
+        let drains = member.is_some_and(|member| member.state == MemberState::Draining);
+        if drains && !std::mem::replace(&mut self.moves.drains, drains) {
+            self.mark(Why::SOUGHT, |_| true);
+        }
+        self.moves.drains = drains;
+    }
+
+    /// Queues a session if it may have to move. `recalled`: it has to look up again, unless it did so by this ring.
+    pub(super) fn queue_move(&mut self, key: SessionKey, recalled: bool) {
+        let draining = self.is_draining();
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if !session.queued && matches!(Place::of(session.slot, ring, me), Place::There(_)) {
+        session.recalled |= recalled && session.ticket_ring < self.ring.version();
+        let at_home = self.ring.holder(session.slot) == self.ring.index_of(&self.me.id);
+        if !session.queued && (!at_home || session.recalled || draining) {
             session.queued = true;
             self.moves.queue.push_back(key);
         }
     }
 
-    /// Asks as many sessions as this tick's share of the rate still allows.
-    pub(super) fn offer_moves(&mut self, now: Now) {
+    /// Asks as many sessions as this tick's share of the rate still allows, and a piece of work can do; true if a
+    /// further piece could do more in the same tick.
+    pub(super) fn offer_moves(&mut self, now: Now) -> bool {
         let wave = (u64::from(self.config.move_rate) * TICK_MS).div_ceil(1_000);
-        let spread_ms = if self.moves.queue.len() as u64 > wave { SPREAD_MS } else { 0 };
-        for _ in 0..self.moves.looks_left(wave, now.tick_ms / TICK_MS) {
-            let Some(key) = self.moves.queue.pop_front() else { return };
-            let goes_on = !matches!(self.offer_move(key, spread_ms, now), Look::Never);
+        let (mut offers, looks) = self.moves.share(wave, now.tick_ms / TICK_MS);
+        let (mut looked, most) = (0, looks.min(self.moves.queue.len() as u64));
+        while looked < most.min(LOOKS_AT_ONCE) && offers > 0 {
+            let Some(key) = self.moves.queue.pop_front() else { break };
+            looked += 1;
+            let look = self.offer_move(key, wave, now);
+            if matches!(look, Look::Asked) {
+                (offers, self.moves.asked) = (offers - 1, self.moves.asked + 1);
+            }
+            let goes_on = !matches!(look, Look::Never);
             if let Some(session) = self.sessions.get_mut(key) {
                 session.queued = goes_on;
-            }
-            if goes_on {
-                self.moves.queue.push_back(key);
+                if goes_on {
+                    self.moves.queue.push_back(key);
+                }
             }
         }
+        self.moves.looked += looked;
+        looked > 0 && looked < most && self.moves.asked < wave
     }
 
-    fn offer_move(&mut self, key: SessionKey, spread_ms: u64, now: Now) -> Look {
+    fn offer_move(&mut self, key: SessionKey, wave: u64, now: Now) -> Look {
         let Some(session) = self.sessions.get(key).filter(|session| session.stage != Stage::Detached) else {
             return Look::Never;
         };
-        let Place::There(node) = self.place(session.slot) else { return Look::Never };
-        if self.ending || self.config.rebalance == Rebalance::None {
+        let deadline_ms = self.config.move_deadline_ms;
+        if self.is_draining() && session.patience.is_over(deadline_ms, now.tick_ms) {
+            self.end(key, CloseCode::Draining);
             return Look::Never;
         }
-        let avoided = now.tick_ms < session.admitted_ms + AVOID_MS && session.holder.avoid.contains(&node);
-        let behind = self.ring.version() < session.ticket_ring;
-        if avoided || behind || session.stage != Stage::Live || !session.patience.allows(now.tick_ms) {
+        let (member, reason) = match self.whereto(session, now) {
+            Whereto::Here => return Look::Never,
+            Whereto::Unknown => return Look::Later,
+            Whereto::Anywhere => return self.recall(key, now),
+            Whereto::There(member, reason) => (member, reason),
+        };
+        let draining = reason == MoveReason::Draining;
+        if session.stage != Stage::Live
+            || !session.patience.allows(draining, now.tick_ms)
+            || !self.is_heard(session, now)
+        {
             return Look::Later;
         }
-        let Some(member) = self.ring.member(&node) else { return Look::Never };
-        let deadline_ms = self.config.move_deadline_ms;
-        let life = (now.unix_ms / 1_000, (deadline_ms + spread_ms) / 1_000 + TICKET_MARGIN_S);
         let jti = (self.fresh_id)();
+        let spread_ms = self.spread_ms(wave, &jti);
+        let life = (now.unix_ms / 1_000, (deadline_ms + spread_ms) / 1_000 + TICKET_MARGIN_S);
         let Ok(grant) = Grant::sign(&self.config.tickets, &self.ring, member, &session.holder, jti, life)
         else {
             return Look::Never;
         };
         let (node, url, protocols) = (&*grant.node, &*grant.url, grant.protocols);
-        let reason = MoveReason::Home;
         session.push(&NodeFrame::Moved(Moved { node, url, protocols, deadline_ms, spread_ms, reason }));
         self.counts.moved += 1;
         if let Some(session) = self.sessions.get_mut(key) {
-            session.patience.asked(now.tick_ms);
+            session.patience.asked(draining, now.tick_ms);
         }
         Look::Asked
+    }
+
+    fn whereto(&self, session: &Session<S>, now: Now) -> Whereto<'_> {
+        let early = now.tick_ms < session.admitted_ms + AVOID_MS;
+        let avoided = |member: &Member| {
+            self.moves.suspects.contains(member) || early && session.holder.avoid.contains(&member.id)
+        };
+        if self.ending {
+            return Whereto::Here;
+        }
+        if self.is_draining() {
+            let serves = |member: &Member| member.id != self.me.id && member.state == MemberState::Active;
+            let next = self.ring.next_home(session.slot, |member| !serves(member) || avoided(member));
+            return next.map_or(Whereto::Unknown, |member| Whereto::There(member, MoveReason::Draining));
+        }
+        match self.ring.home(session.slot) {
+            Some(home) if home.id == self.me.id => {
+                if session.recalled {
+                    Whereto::Anywhere
+                } else {
+                    Whereto::Here
+                }
+            }
+            None => Whereto::Here,
+            Some(_) if self.config.rebalance == Rebalance::None => Whereto::Here,
+            Some(home) if avoided(home) || self.ring.version() < session.ticket_ring => Whereto::Unknown,
+            Some(home) => Whereto::There(home, MoveReason::Home),
+        }
+    }
+
+    /// Whether whatever a session follows is heard here, from wherever it is at home now. What cannot be, since there is no
+    /// link to its home, is not waited for longer than a session waits for its `welcome`: elsewhere there may be one.
+    fn is_heard(&self, session: &Session<S>, now: Now) -> bool {
+        let since_ms = self.moves.changed_ms.max(session.admitted_ms);
+        let waited = now.tick_ms >= since_ms + ARRIVAL_WAIT_MS;
+        session.topics.iter().all(|name| {
+            let Some(topic) = self.topics.get(name) else { return true };
+            match &topic.place {
+                Place::Here | Place::Nowhere => true,
+                Place::There(node) => topic.standing || waited && !self.homes.is_linked(node),
+            }
+        }) && session.topics.iter().all(|name| !self.stale.contains(self.slot(name)))
+    }
+
+    /// Has a session look up again, as soon as its sends are answered.
+    fn recall(&mut self, key: SessionKey, now: Now) -> Look {
+        let Some(session) = self.sessions.get(key) else { return Look::Never };
+        let waits = session.outstanding > 0 || session.stage != Stage::Live;
+        if waits && now.tick_ms < self.moves.changed_ms + CALL_WAIT_MS {
+            return Look::Later;
+        }
+        self.counts.moved += 1;
+        self.end(key, CloseCode::Moved);
+        Look::Asked
+    }
+
+    /// How long a client shall spread itself: by chance, less if only few are to move. From the name of its ticket, which
+    /// nobody can guess.
+    fn spread_ms(&self, wave: u64, jti: &str) -> u64 {
+        let crowd = (self.moves.queue.len() as u64).min(wave);
+        let most = SPREAD_MS * crowd / wave.max(1);
+        self.ring.key().hash(jti.as_bytes()) % (most + 1)
     }
 }
 
 // === impl Moves ===
 
 impl Moves {
-    /// How many sessions may still be looked at in this tick; takes them all.
-    fn looks_left(&mut self, wave: u64, tick: u64) -> u64 {
+    /// How many sessions may still be asked in this tick, and how many looked at.
+    fn share(&mut self, wave: u64, tick: u64) -> (u64, u64) {
         if self.tick != tick {
-            self.tick = tick;
-            self.looks = 0;
+            (self.tick, self.looked, self.asked) = (tick, 0, 0);
         }
-        let looks = wave.saturating_sub(self.looks).min(self.queue.len() as u64);
-        self.looks += looks;
-        looks
+        let looks = LOOKS_PER_TICK.max(wave).saturating_sub(self.looked);
+        (wave.saturating_sub(self.asked).min(OFFERS_AT_ONCE), looks)
     }
 }
 
 // === impl Patience ===
 
 impl Patience {
-    fn allows(self, now_ms: u64) -> bool {
-        now_ms >= self.not_before_ms
+    fn allows(self, draining: bool, now_ms: u64) -> bool {
+        let pause_ms = u64::from(self.pause_ms);
+        let pause_ms = if draining { pause_ms.min(PAUSE_MS) } else { pause_ms };
+        now_ms >= self.asked_ms.saturating_add(pause_ms)
     }
 
-    fn asked(&mut self, now_ms: u64) {
-        self.pause_ms = if self.pause_ms == 0 { PAUSE_MS } else { self.pause_ms.saturating_mul(2) };
-        self.not_before_ms = now_ms.saturating_add(self.pause_ms);
+    fn asked(&mut self, draining: bool, now_ms: u64) {
+        self.asked_ms = now_ms;
+        self.pause_ms = match self.pause_ms {
+            0 => u32::try_from(PAUSE_MS).unwrap_or(u32::MAX),
+            pause_ms if draining => pause_ms,
+            pause_ms => pause_ms.saturating_mul(2),
+        };
+        if draining && self.leaving_s == 0 {
+            self.leaving_s = u32::try_from(now_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        }
+    }
+
+    /// Whether it has stayed too long at a node that goes away.
+    fn is_over(self, deadline_ms: u64, now_ms: u64) -> bool {
+        self.leaving_s > 0 && now_ms >= u64::from(self.leaving_s) * 1_000 + deadline_ms
     }
 }

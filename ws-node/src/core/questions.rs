@@ -8,6 +8,7 @@ use cluster::wire::client::{About, Online, Reference};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Error, NodeFrame, OnlineAck, PresenceAck};
 use cluster::wire::peer::{Answer, FromHome, Question};
+use cluster::wire::topic::{group, inbox};
 use serde_json::value::RawValue;
 
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
@@ -97,7 +98,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         question: &Question<'_>,
         now: Now,
     ) {
-        self.presence.at(now.tick_ms);
+        self.at(now);
         let (ring, me, due_ms) = (Arc::clone(&self.ring), self.me.id.clone(), now.tick_ms + CALL_WAIT_MS);
         let parts = split_question(View { ring: &ring, me: &me }, question);
         let asked = Asked { key, reference: reference.map(ToOwned::to_owned), known, settling: false };
@@ -130,13 +131,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     fn with_answer(&mut self, question: &Question<'_>, act: impl FnOnce(&mut Self, Answer<'_>)) {
         match question {
             Question::Online(users) => {
+                users.iter().for_each(|user| self.refresh(&inbox(user)));
                 let all: Vec<_> = users.iter().map(|user| self.is_online(user)).collect();
                 let settling = all.iter().any(|user| user.settling);
                 let online = all.into_iter().map(|user| user.online).collect();
                 act(self, Answer::Online { online, settling });
             }
-            Question::Presence(group) => {
-                let (count, users, settling) = self.present(group);
+            Question::Presence(name) => {
+                self.refresh(&group(name));
+                let (count, users, settling) = self.present(name);
                 let users = users.as_ref().map(|users| users.iter().map(AsRef::as_ref).collect());
                 act(self, Answer::Presence { count, users, settling });
             }

@@ -46,6 +46,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         topics: &[&str],
         (due_ms, now): (u64, Now),
     ) {
+        topics.iter().for_each(|topic| self.refresh(topic));
         let (ring, me) = (Arc::clone(&self.ring), self.me.id.clone());
         // Behind what waits for the log here, though the home is another node by now.
         let leaving = |topic: &&str| !message.ephemeral && self.is_leaving(topic);

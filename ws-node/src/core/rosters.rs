@@ -7,6 +7,7 @@ use cluster::wire::peer::{FromHome, Members, Presence, encode};
 use cluster::wire::topic::{group, group_name};
 
 use super::presence::{Change, Homed, Known, Source, names};
+use super::stale::Why;
 use super::{Core, LinkSink, Place, SessionSink};
 
 /// Groups that one tick looks at, at most: a node's death concerns all that it had members of at the same time.
@@ -57,27 +58,38 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         names.iter().for_each(|name| self.presence.reschedule(name));
     }
 
-    /// Slots changed hands: as a new home it tells nothing before it may know everybody, and as none nothing at all.
-    pub(super) fn move_rosters(&mut self, changed: &Arcs) {
-        let (ring, me, now_ms) = (&self.ring, &self.me.id, self.presence.now_ms);
-        let is_here = |slot: Slot| ring.home(slot).is_some_and(|home| home.id == *me);
-        let all = (0..=u16::MAX).map(Slot::new);
-        self.presence.arrivals.came(all.filter(|slot| changed.contains(*slot) && is_here(*slot)), now_ms);
-        let until_ms = now_ms + self.presence.grace_ms;
-        let homed = self.presence.homed.iter_mut().filter(|(_, homed)| changed.contains(homed.slot));
-        let concerned = homed.map(|(name, homed)| {
-            homed.roster.settle(if is_here(homed.slot) { until_ms } else { u64::MAX });
-            Arc::clone(name)
-        });
-        let names: Vec<_> = concerned.collect();
-        names.iter().for_each(|name| self.presence.reschedule(name));
+    /// Slots changed hands: of those that came here it may not know everybody yet.
+    pub(super) fn slots_came(&mut self, changed: &Arcs) {
+        let (ring, mine) = (&self.ring, self.ring.index_of(&self.me.id));
+        if mine.is_some() {
+            let came = |slot: &Slot| changed.contains(*slot) && ring.holder(*slot) == mine;
+            let all = (0..=u16::MAX).map(Slot::new);
+            self.presence.arrivals.came(all.filter(came), self.presence.now_ms);
+        }
+    }
+
+    /// A group's slot changed hands: as a new home this node tells nothing before it may know everybody, and as none
+    /// nothing at all.
+    pub(super) fn refresh_roster(&mut self, name: &Arc<str>, place: &Place, why: Why) {
+        if !why.is(Why::CHANGED) {
+            return;
+        }
+        let (slot, now_ms) = (self.slot(name), self.presence.now_ms);
+        let until_ms = match place {
+            Place::Here => self.presence.arrivals.until_ms(slot, now_ms).unwrap_or(now_ms),
+            Place::There(_) | Place::Nowhere => u64::MAX,
+        };
+        if let Some(homed) = self.presence.homed.get_mut(name) {
+            homed.roster.settle(until_ms);
+        }
+        self.presence.reschedule(name);
     }
 
     /// The node has begun: it is a new home of every slot that it has.
     pub(super) fn begin_as_home(&mut self) {
         debug_assert_eq!(usize::from(u16::MAX) + 1, SLOTS);
-        let (ring, me) = (&self.ring, &self.me.id);
-        let is_here = |slot: &Slot| ring.home(*slot).is_some_and(|home| home.id == *me);
+        let (ring, mine) = (&self.ring, self.ring.index_of(&self.me.id));
+        let is_here = |slot: &Slot| mine.is_some() && ring.holder(*slot) == mine;
         self.presence.arrivals.came((0..=u16::MAX).map(Slot::new).filter(is_here), 0);
     }
 
@@ -101,6 +113,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Lets those leave whose grace has ended, and tells what is to be told now.
     pub(super) fn poll_group(&mut self, name: &str) {
+        self.refresh(name);
         let now_ms = self.presence.now_ms;
         let change = self.presence.homed.get_mut(name).and_then(|homed| homed.roster.poll(now_ms));
         if let Some(change) = change {
@@ -145,7 +158,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Place::There(_) | Place::Nowhere => Some(u64::MAX),
         };
         let grace_ms = self.presence.grace_ms;
-        self.presence.homed.entry(Arc::clone(name)).or_insert_with(|| {
+        self.presence.homed.entry(name, || {
             let mut homed = Homed::new(slot, grace_ms);
             if let Some(until_ms) = until_ms {
                 homed.roster.settle(until_ms);
@@ -214,8 +227,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// A group's name as it is kept, or a new one.
     fn name_of(&self, name: &str) -> Arc<str> {
-        let kept = self.presence.homed.get_key_value(name).map(|(name, _)| Arc::clone(name));
-        kept.or_else(|| self.topics.name(name)).unwrap_or_else(|| Arc::from(name))
+        self.presence.homed.name(name).or_else(|| self.topics.name(name)).unwrap_or_else(|| Arc::from(name))
     }
 }
 

@@ -11,6 +11,7 @@ use cluster::wire::node::{Error, NodeFrame};
 use cluster::wire::topic::inbox;
 use slab::Slab;
 
+use super::by_slot::SlotIndex;
 use super::history::Pages;
 use super::moves::Patience;
 use super::rate::Bucket;
@@ -29,6 +30,8 @@ pub struct SessionKey {
 #[derive(Debug)]
 pub(super) struct Sessions<S> {
     slab: Slab<Session<S>>,
+    /// Where those of a slot are.
+    index: SlotIndex<u32>,
     serial: u64,
     /// When sessions that arrive at a topic are told `pending`, ascending; also of some that wait no longer.
     waiting: VecDeque<(u64, SessionKey, Arc<str>)>,
@@ -39,8 +42,6 @@ pub(super) struct Sessions<S> {
 pub(super) struct Session<S> {
     pub(super) key: SessionKey,
     pub(super) name: String,
-    /// Its user's inbox.
-    pub(super) topic: Box<str>,
     /// Its user's name for the groups that it is in, which share it.
     member_name: Option<Arc<str>>,
     /// What it follows: its inbox, and then groups.
@@ -65,6 +66,8 @@ pub(super) struct Session<S> {
     pub(super) patience: Patience,
     /// It stands in the queue of those who may have to move.
     pub(super) queued: bool,
+    /// It is to look up again, since a ring changed after it did so.
+    pub(super) recalled: bool,
 }
 
 /// How far a session has come.
@@ -92,14 +95,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if !self.used.take(&admission.jti, admission.expires_s) {
             return Err((ErrorCode::TicketUsed, sink));
         }
-        let topic = inbox(&admission.holder.user).into_boxed_str();
-        let slot = self.slot(&topic);
+        let slot = self.slot(&inbox(&admission.holder.user));
         let name = (self.fresh_id)();
         let burst = self.config.limits.sends_burst;
         Ok(self.sessions.insert(|key| Session {
             key,
             name,
-            topic,
             member_name: None,
             topics: Vec::new(),
             refused: Vec::new(),
@@ -116,6 +117,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             admitted_ms: now.tick_ms,
             patience: Patience::default(),
             queued: false,
+            recalled: false,
         }))
     }
 
@@ -146,10 +148,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         };
         session.push(&NodeFrame::Error(Error::new(reference, code)));
-        let Some(close) = code.close() else { return };
-        session.sink.close(close);
-        session.stage = Stage::Detached;
-        self.depart_all(key);
+        if let Some(close) = code.close() {
+            self.end(key, close);
+        }
     }
 
     /// The node goes away: nobody new comes in, nobody is asked to move, and every session is closed.
@@ -159,6 +160,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             session.sink.close(code);
             session.stage = Stage::Detached;
         }
+    }
+
+    /// Closes a session: from then on it neither sends nor hears.
+    pub(super) fn end(&mut self, key: SessionKey, code: CloseCode) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        session.sink.close(code);
+        session.stage = Stage::Detached;
+        self.depart_all(key);
     }
 
     /// An answer to one of the session's sends went out.
@@ -221,7 +230,7 @@ impl<S: SessionSink> Session<S> {
 
 impl<S> Default for Sessions<S> {
     fn default() -> Self {
-        Self { slab: Slab::new(), serial: 0, waiting: VecDeque::new() }
+        Self { slab: Slab::new(), index: SlotIndex::default(), serial: 0, waiting: VecDeque::new() }
     }
 }
 
@@ -251,6 +260,17 @@ impl<S> Sessions<S> {
         self.slab.iter_mut().map(|(_, session)| session)
     }
 
+    /// The slots that users of sessions are at home in, ascending.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.index.slots()
+    }
+
+    /// Those whose users are at home in a slot.
+    pub(super) fn in_slot(&self, slot: Slot) -> impl Iterator<Item = SessionKey> {
+        let indices = self.index.get(slot).iter();
+        indices.filter_map(|index| Some(self.slab.get(usize::try_from(*index).ok()?)?.key))
+    }
+
     /// Has a session told `pending` at some time, if it still waits for a topic then.
     pub(super) fn wait(&mut self, key: SessionKey, name: Arc<str>, due_ms: u64) {
         self.waiting.push_back((due_ms, key, name));
@@ -265,15 +285,23 @@ impl<S> Sessions<S> {
         self.serial += 1;
         let entry = self.slab.vacant_entry();
         let key = SessionKey { index: entry.key(), serial: self.serial };
-        entry.insert(make(key));
+        let session = entry.insert(make(key));
+        self.index.insert(session.slot, narrow(key.index));
         key
     }
 
     fn remove(&mut self, key: SessionKey) {
-        if self.get(key).is_some() {
+        if let Some(session) = self.get(key) {
+            let index = narrow(key.index);
+            self.index.remove(session.slot, |other| *other == index);
             self.slab.remove(key.index);
         }
     }
+}
+
+/// An index as it is kept: no process has so many sessions that one would not fit.
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 // === impl SessionKey ===

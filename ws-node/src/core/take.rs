@@ -13,6 +13,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         message: &Outgoing<'_>,
         now: Now,
     ) {
+        self.refresh(topic);
         if !message.ephemeral && self.config.retentions.of(topic).is_some() {
             return self.store(request, topic, message, now);
         }

@@ -1,11 +1,9 @@
 //! Topics that somebody here follows, or that this node is home of and others asked for.
 
-use std::sync::Arc;
-
-use cluster::maps::HashMap;
 use cluster::ring::Slot;
 
 use super::Place;
+use super::by_slot::{BySlot, InSlot};
 use super::feed::Feed;
 use super::followers::Follower;
 use super::stream::Stream;
@@ -16,9 +14,8 @@ const SEEN_BEFORE_PRUNING: usize = 8;
 /// How long an origin is remembered after its last message, milliseconds. A repeated send ends long before.
 const SEEN_MS: u64 = 60_000;
 
-/// All of them, by name.
-#[derive(Debug, Default)]
-pub(super) struct Topics(HashMap<Arc<str>, Topic>);
+/// All of them.
+pub(super) type Topics = BySlot<Topic>;
 
 /// One of them.
 #[derive(Debug)]
@@ -59,45 +56,21 @@ struct Seen {
 // === impl Topics ===
 
 impl Topics {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Topic> {
-        self.0.get_mut(name)
-    }
-
-    /// The topic, made if it isn't there.
-    pub(super) fn entry(&mut self, name: &str, make: impl FnOnce() -> Topic) -> &mut Topic {
-        self.0.entry(Arc::from(name)).or_insert_with(make)
-    }
-
     /// Forgets the topic if nobody is interested any more.
     pub(super) fn release(&mut self, name: &str) {
-        if self.0.get(name).is_some_and(Topic::is_idle) {
-            self.0.remove(name);
+        if self.get(name).is_some_and(Topic::is_idle) {
+            self.remove(name);
         }
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name)
-    }
-
-    /// The name as it is kept, to be shared.
-    pub(super) fn name(&self, name: &str) -> Option<Arc<str>> {
-        self.0.get_key_value(name).map(|(name, _)| Arc::clone(name))
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
-        self.0.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Topic)> {
-        self.0.iter_mut()
     }
 }
 
 // === impl Topic ===
+
+impl InSlot for Topic {
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+}
 
 impl Topic {
     pub(super) fn new(slot: Slot, place: Place) -> Self {

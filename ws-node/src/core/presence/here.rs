@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use cluster::ring::Slot;
 
+use super::super::Place;
+use super::super::by_slot::InSlot;
 use super::{Given, Members, Tell};
 
 /// One group's.
 #[derive(Debug)]
 pub(in crate::core) struct Here {
     /// The group's place on the ring.
-    pub(in crate::core) slot: Slot,
+    slot: Slot,
+    /// Where its home is.
+    pub(in crate::core) place: Place,
     /// Its sessions, by user, and what of them its home is to be told.
     pub(in crate::core) members: Members,
     watch: Option<Box<Watch>>,
@@ -27,10 +31,16 @@ struct Watch {
 
 // === impl Here ===
 
+impl InSlot for Here {
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
 impl Here {
     /// Nobody is here yet.
-    pub(in crate::core) fn new(slot: Slot, grace_ms: u64) -> Self {
-        Self { slot, members: Members::new(grace_ms), watch: None }
+    pub(in crate::core) fn new(slot: Slot, place: Place, grace_ms: u64) -> Self {
+        Self { slot, place, members: Members::new(grace_ms), watch: None }
     }
 
     /// A session wants to be told from now on. What all others were told, if anything was.

@@ -2,13 +2,14 @@
 
 use cluster::ring::Slot;
 
+use super::super::by_slot::InSlot;
 use super::Roster;
 
 /// One group's.
 #[derive(Debug)]
 pub(in crate::core) struct Homed {
     /// The group's place on the ring.
-    pub(in crate::core) slot: Slot,
+    slot: Slot,
     /// Who is in it.
     pub(in crate::core) roster: Roster,
     /// Links whose processes told of members: few, so looked through.
@@ -27,6 +28,12 @@ pub(in crate::core) struct Linked {
 }
 
 // === impl Homed ===
+
+impl InSlot for Homed {
+    fn slot(&self) -> Slot {
+        self.slot
+    }
+}
 
 impl Homed {
     /// Nobody is in it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cluster::maps::{HashMap, HashSet};
 
+use super::super::by_slot::BySlot;
 use super::{Arrivals, Here, Homed, Lingering, Schedule};
 
 /// A node's.
@@ -14,9 +15,9 @@ pub(in crate::core) struct Presence {
     /// The time of the last call that told it.
     pub(in crate::core) now_ms: u64,
     /// Groups that sessions here are in, by topic.
-    pub(in crate::core) here: HashMap<Arc<str>, Here>,
+    pub(in crate::core) here: BySlot<Here>,
     /// Groups that this node is home of, or was until its peers go by the ring that says so.
-    pub(in crate::core) homed: HashMap<Arc<str>, Homed>,
+    pub(in crate::core) homed: BySlot<Homed>,
     /// When to look at which of them.
     pub(in crate::core) due: Schedule,
     /// Groups of them with links that are behind.
@@ -37,8 +38,8 @@ impl Presence {
         Self {
             grace_ms,
             now_ms: 0,
-            here: HashMap::default(),
-            homed: HashMap::default(),
+            here: BySlot::default(),
+            homed: BySlot::default(),
             due: Schedule::default(),
             behind: HashSet::default(),
             lingering: Lingering::new(grace_ms),
@@ -72,8 +73,8 @@ impl Presence {
 
     /// Looks at a group when its roster wants it, and forgets it when nobody is in it.
     pub(in crate::core) fn reschedule(&mut self, name: &str) {
-        let Some((name, homed)) = self.homed.get_key_value(name) else { return };
-        let name = Arc::clone(name);
+        let Some(name) = self.homed.name(name) else { return };
+        let Some(homed) = self.homed.get(&name) else { return };
         let over = homed.roster.is_empty();
         self.due.set(&name, homed.roster.due().filter(|due_ms| !over && *due_ms < u64::MAX));
         if over {

@@ -21,7 +21,9 @@ fn exactly_those_whose_home_changed_are_asked_to_move() {
         (0..200).map(|n| format!("user{n}")).filter(|user| world.home(user) == 0).collect();
     let memories: Vec<_> = users.iter().map(|user| world.connect(0, user).1).collect();
     memories.iter().for_each(|memory| drop(memory.take()));
-    world.show(0, &next);
+    (0..3).for_each(|node| world.show(node, &next));
+    world.settle();
+    world.pass(100);
     let mut moved = 0;
     for (user, memory) in users.iter().zip(&memories) {
         let expected = arcs.contains(next.key().slot(&format!("u:{user}")));
@@ -212,7 +214,11 @@ fn a_ring_change_asks_no_more_sessions_at_once_than_the_rate_allows() {
     let users: Vec<String> = (0..).map(|n| format!("user{n}")).filter(moves).take(450).collect();
     let memories: Vec<_> = users.iter().map(|user| world.connect(0, user).1).collect();
     memories.iter().for_each(|memory| drop(memory.take()));
+    world.show(2, &next);
     world.show(0, &next);
+    assert!(memories.iter().all(|memory| memory.ops().is_empty()), "their interest does not stand there yet");
+    world.settle();
+    world.pass(100);
     let asked = || memories.iter().filter(|memory| !memory.ops().is_empty()).count();
     assert_eq!(asked(), 200, "a tenth of a second's share");
     world.pass(100);

@@ -97,6 +97,11 @@ impl Storm {
         let retentions = Retentions::new(rules.into()).unwrap();
         let mut world = World::with(NODES, CoreConfig { retentions, ..generous() });
         world.page_max = dice.below(4) as usize + 1;
+        if dice.one_in(2) {
+            // What a new ring leaves to do is done late, and bit by bit.
+            world.lazy = true;
+            world.nodes.iter_mut().for_each(|node| node.work_in_pieces_of(0));
+        }
         // Not everything in every storm, so that some hold what others would break up.
         let weights = EVENTS
             .map(|(weight, event)| {
@@ -147,6 +152,7 @@ impl Storm {
     /// Everything works again, and comes to rest.
     fn calm(&mut self) {
         self.answers_lost = false;
+        self.world.lazy = false;
         self.world.store.set_reachable(true);
         self.world.asked.iter().for_each(|asked| asked.set_full(false));
         let ring = self.rings.last().unwrap().clone();

@@ -42,6 +42,8 @@ pub(super) struct World {
     /// What was carried out for each node, which was not told yet.
     pub(super) done: Vec<Vec<LogAnswer>>,
     config: CoreConfig,
+    /// What a new ring leaves to do is done only when the test says so.
+    pub(super) lazy: bool,
 }
 
 thread_local! {
@@ -99,6 +101,7 @@ impl World {
             asked: vec![],
             done: vec![],
             config,
+            lazy: false,
         };
         (0..count).for_each(|_| world.add_node());
         world
@@ -235,6 +238,9 @@ impl World {
             self.ms += 100;
             let now = self.now();
             self.nodes.iter_mut().for_each(|node| node.tick(now));
+            if !self.lazy {
+                (0..self.nodes.len()).for_each(|node| self.work_off(node));
+            }
         }
     }
 
@@ -242,6 +248,15 @@ impl World {
     pub(super) fn show(&mut self, node: usize, ring: &Arc<Ring>) {
         let now = self.now();
         self.nodes[node].ring_changed(ring.clone(), now);
+        if !self.lazy {
+            self.work_off(node);
+        }
+    }
+
+    /// Has a node do what is left to be done now.
+    pub(super) fn work_off(&mut self, node: usize) {
+        let now = self.now();
+        while self.nodes[node].work_off(now) {}
     }
 
     /// What a ticket for this user says, and a session's memory.

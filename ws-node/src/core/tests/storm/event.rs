@@ -21,6 +21,7 @@ pub(super) enum Event {
     Move,
     Ring,
     Show,
+    Work,
     Cut,
     Open,
     Reach,
@@ -32,7 +33,7 @@ pub(super) enum Event {
 }
 
 /// How often each of them comes.
-pub(super) const EVENTS: [(u64, Event); 20] = [
+pub(super) const EVENTS: [(u64, Event); 21] = [
     (30, Event::Send),
     (60, Event::Carry),
     (25, Event::CarryOut),
@@ -45,6 +46,7 @@ pub(super) const EVENTS: [(u64, Event); 20] = [
     (2, Event::Move),
     (2, Event::Ring),
     (5, Event::Show),
+    (15, Event::Work),
     (2, Event::Cut),
     (5, Event::Open),
     (2, Event::Reach),
@@ -80,6 +82,10 @@ impl Storm {
                 let which = self.dice.below(self.rings.len() as u64) as usize;
                 let ring = self.rings[which].clone();
                 self.world.show(node, &ring);
+            }
+            Event::Work => {
+                let now = self.world.now();
+                self.world.nodes[node].work_off(now);
             }
             Event::Cut | Event::Open => self.link(matches!(event, Event::Open)),
             Event::Reach => self.reach(),
