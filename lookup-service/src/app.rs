@@ -6,7 +6,7 @@ use cluster::grant::Grant;
 use cluster::tokens::{Tickets, random_id};
 use edge::admin::Reason;
 
-use crate::api::access::{Admin, ApiKeys, admit, is_closed};
+use crate::api::access::{Admin, ApiKeys, admit};
 use crate::caller::Callers;
 use crate::decide::{RingView, Stamp, decide};
 use crate::metrics::Metrics;
@@ -20,6 +20,10 @@ pub(crate) struct App {
     pub(crate) callers: Callers,
     pub(crate) tickets: Tickets,
     pub(crate) ticket_life_s: u64,
+    /// Lookups that a node is given, a second, by all lookup services together.
+    pub(crate) lookups_per_node: u32,
+    /// What the pace of lookups counts time from.
+    pub(crate) started: Instant,
     pub(crate) api_keys: ApiKeys,
     /// Bytes of a message's data, at most.
     pub(crate) message_bytes_max: usize,
@@ -36,27 +40,31 @@ impl App {
         request: Result<LookupRequest, Refusal>,
     ) -> Result<Grant, Refusal> {
         let begun = Instant::now();
-        let outcome = request.and_then(|request| self.grant(authorization, request));
+        let outcome = request.and_then(|request| self.grant(authorization, request, begun));
         self.metrics.count(outcome.as_ref().err().copied(), begun.elapsed());
         outcome
     }
 
-    fn grant(&self, authorization: Option<&[u8]>, request: LookupRequest) -> Result<Grant, Refusal> {
+    fn grant(
+        &self,
+        authorization: Option<&[u8]>,
+        request: LookupRequest,
+        now: Instant,
+    ) -> Result<Grant, Refusal> {
         let now_s = now_s();
         let caller = self.callers.identify(authorization, now_s)?;
-        let view = self.service(request.service()).map_or(RingView::UnknownService, Service::view);
-        let stamp = Stamp { now_s, life_s: self.ticket_life_s, jti: random_id() };
-        decide(&view, caller, request, &self.tickets, stamp)
+        let service = self.service(request.service());
+        let view = service.map_or(RingView::UnknownService, Service::view);
+        let placement = decide(&view, caller, request)?;
+        if let Some(service) = service {
+            service.pace(&placement, self.lookups_per_node, now.saturating_duration_since(self.started))?;
+        }
+        placement.grant(&self.tickets, Stamp { now_s, life_s: self.ticket_life_s, jti: random_id() })
     }
 
     /// Whether somebody may use the back end's API.
     pub(crate) fn admit(&self, authorization: Option<&[u8]>) -> Result<Admin, Refusal> {
         admit(&self.api_keys, &self.callers, authorization, now_s())
-    }
-
-    /// Whether nobody may ever use the back end's API.
-    pub(crate) fn is_api_closed(&self) -> bool {
-        is_closed(&self.api_keys, &self.callers)
     }
 
     /// The service of this name. There are few, so that looking at each is quicker than hashing.

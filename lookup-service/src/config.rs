@@ -49,6 +49,13 @@ pub const ANSWERS: [Flag; 2] = [
     .default("*"),
 ];
 
+const PACING: [Flag; 1] = [Flag::value(
+    "lookups-per-node",
+    "COUNT",
+    "Lookups that a node is given, a second, by all lookup services together. Whoever comes beyond that is told when to come again.",
+)
+.default("5000")];
+
 const SERVICES: [Flag; 1] =
     [Flag::value("services", "NAMES", "The services answered for, separated by commas.")
         .default(DEFAULT_SERVICE)];
@@ -61,6 +68,7 @@ pub static COMMAND: Command = Command {
         Group { title: "Lookups", flags: &[LISTEN] },
         Group { title: "Callers", flags: &CALLERS },
         Group { title: "Answers", flags: &ANSWERS },
+        Group { title: "Pace", flags: &PACING },
         Group { title: "Back end API", flags: &API },
         Group { title: "Messages", flags: &MESSAGE_BYTES },
         Group { title: "Links to nodes", flags: &[shared::PEER_TLS_CA] },
@@ -89,6 +97,8 @@ pub struct Told {
     pub callers: Callers,
     /// How lookups are answered.
     pub answers: Answers,
+    /// Lookups that a node is given, a second, by all lookup services together.
+    pub lookups_per_node: u32,
     /// The keys of the back end's API.
     pub api_keys: ApiKeys,
     /// Bytes of a message's data, at most.
@@ -116,6 +126,8 @@ pub fn read(settings: &mut Settings) -> Told {
         secrets: secrets(settings),
         callers: callers(settings, false),
         answers: answers(settings),
+        lookups_per_node: u32::try_from(settings.number("lookups-per-node", 1..=1_000_000))
+            .unwrap_or(u32::MAX),
         api_keys: api_keys(settings),
         message_bytes_max: usize::try_from(settings.number("message-bytes", 128..=1024 * 1024)).unwrap_or(0),
         peer_ca: shared::authorities(settings),

@@ -1,8 +1,12 @@
-//! The decision of a lookup, pure: what is known in, a grant or a refusal out. It awaits nothing and reads no clock.
+//! The decision of a lookup, pure: what is known in, a place or a refusal out. It awaits nothing and reads no clock.
+//!
+//! There are two steps, [`decide`] and [`Placement::grant`], since between them the node's [pace](crate::pacing) is asked:
+//! what is refused there costs no signature.
 
 use std::sync::Arc;
 
 use cluster::grant::{Grant, Holder};
+use cluster::membership::Suspects;
 use cluster::ring::{Member, Ring};
 use cluster::tokens::{Grants, SCOPE_ACT_FOR_OTHERS, SCOPE_ADMIN, Tickets};
 use cluster::wire::topic::inbox;
@@ -23,8 +27,23 @@ pub enum RingView {
     NotRead,
     /// There is no ring: no node has ever joined.
     None,
-    /// The ring.
-    Ring(Arc<Ring>),
+    /// There is one.
+    Ring {
+        /// The ring.
+        ring: Arc<Ring>,
+        /// Those of its members that seem dead.
+        suspects: Arc<Suspects>,
+    },
+}
+
+/// Where somebody belongs, who may ask for that.
+#[derive(Debug)]
+pub struct Placement<'a> {
+    /// The ring that it follows from.
+    pub ring: &'a Ring,
+    /// The node.
+    pub node: &'a Member,
+    holder: Holder,
 }
 
 /// What a new ticket gets from outside.
@@ -38,28 +57,34 @@ pub struct Stamp {
     pub jti: String,
 }
 
-/// The node for a user, and the ticket to go there with.
+/// The node for a user.
 ///
 /// # Errors
 /// See [`Refusal`]; a caller who may not ask is refused before anything is said about services.
-pub fn decide(
-    view: &RingView,
-    caller: Caller,
-    request: LookupRequest,
-    tickets: &Tickets,
-    stamp: Stamp,
-) -> Result<Grant, Refusal> {
+pub fn decide(view: &RingView, caller: Caller, request: LookupRequest) -> Result<Placement<'_>, Refusal> {
     let holder = holder(caller, request.id)?;
-    let ring = match view {
+    let (ring, suspects) = match view {
         RingView::UnknownService => return Err(Refusal::UnknownService),
         RingView::NotRead => return Err(Refusal::RingNotRead),
         RingView::None => return Err(Refusal::NoNodes),
-        RingView::Ring(ring) => ring,
+        RingView::Ring { ring, suspects } => (ring, suspects),
     };
-    let (node, avoid) = place(ring, &holder.user, request.avoid).ok_or(Refusal::NoNodes)?;
-    let holder = Holder { avoid, ..holder };
-    Grant::sign(tickets, ring, node, &holder, stamp.jti, (stamp.now_s, stamp.life_s))
-        .map_err(|_| Refusal::ClaimsTooLarge)
+    let (node, avoid) = place(ring, suspects, &holder.user, request.avoid).ok_or(Refusal::NoNodes)?;
+    Ok(Placement { ring, node, holder: Holder { avoid, ..holder } })
+}
+
+// === impl Placement ===
+
+impl Placement<'_> {
+    /// The answer, with a ticket to go there with.
+    ///
+    /// # Errors
+    /// [`Refusal::ClaimsTooLarge`].
+    pub fn grant(&self, tickets: &Tickets, stamp: Stamp) -> Result<Grant, Refusal> {
+        let Self { ring, node, holder } = self;
+        Grant::sign(tickets, ring, node, holder, stamp.jti, (stamp.now_s, stamp.life_s))
+            .map_err(|_| Refusal::ClaimsTooLarge)
+    }
 }
 
 /// Whom the ticket is for. An id beside a token must be the token's user, unless its scope allows other users.
@@ -85,17 +110,34 @@ fn anyones() -> Grants {
     Grants { permissions: vec![JOIN_ANY.to_owned()], ..Grants::default() }
 }
 
-/// The user's home, or the next node clockwise that is not to be avoided; with it what of `avoid` the ticket carries:
-/// the members it names, so that no node sends the client back there, and nothing if it would leave no node.
-fn place<'a>(ring: &'a Ring, user: &str, avoid: Vec<String>) -> Option<(&'a Member, Vec<String>)> {
+/// The user's home, or the next node clockwise that neither seems dead nor is to be avoided; with it what of `avoid` the
+/// ticket carries: the members it names, so that no node sends the client back there. What leaves no node is ignored:
+/// first `avoid`, which is one client's word, then the suspicions.
+fn place<'a>(
+    ring: &'a Ring,
+    suspects: &Suspects,
+    user: &str,
+    avoid: Vec<String>,
+) -> Option<(&'a Member, Vec<String>)> {
     let slot = ring.key().slot(&inbox(user));
+    let avoided = |member: &Member| avoid.contains(&member.id);
     if !avoid.is_empty()
-        && let Some(node) = ring.next_home(slot, |member| avoid.contains(&member.id))
+        && let Some(node) = ring
+            .next_home(slot, |member| avoided(member) || suspects.contains(member))
+            // Whoever is left seems dead; if nobody else is alive either, the client's word is all there is.
+            .or_else(|| all_suspected(ring, suspects).then(|| ring.next_home(slot, avoided)).flatten())
     {
         let members = avoid.into_iter().filter(|id| ring.member(id).is_some()).collect();
         return Some((node, members));
     }
-    ring.home(slot).map(|home| (home, Vec::new()))
+    let alive =
+        if suspects.is_empty() { None } else { ring.next_home(slot, |member| suspects.contains(member)) };
+    alive.or_else(|| ring.home(slot)).map(|node| (node, Vec::new()))
+}
+
+/// Whether nobody is left who does not seem dead.
+fn all_suspected(ring: &Ring, suspects: &Suspects) -> bool {
+    !suspects.is_empty() && ring.members().all(|member| suspects.contains(member))
 }
 
 #[cfg(test)]

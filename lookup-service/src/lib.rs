@@ -16,6 +16,7 @@ pub mod config;
 mod decide;
 mod http;
 mod metrics;
+mod pacing;
 mod peers;
 mod process;
 mod refusal;
@@ -25,8 +26,9 @@ mod service;
 
 pub use self::api::{API_BODY_BYTES_MAX, ApiKeys, MESSAGES_MAX};
 pub use self::caller::{Caller, Callers};
-pub use self::decide::{RingView, Stamp, decide};
+pub use self::decide::{Placement, RingView, Stamp, decide};
 pub use self::http::{Origins, StaticPage};
+pub use self::pacing::{LOOKUPS_PER_NODE, Pace, Pacing};
 pub use self::process::process;
 pub use self::refusal::Refusal;
 pub use self::request::{AVOID_MAX, BODY_BYTES_MAX, DEFAULT_SERVICE, LookupRequest};

@@ -34,6 +34,7 @@ async fn start(told: Told) -> Result<(), Failure> {
         secrets: told.secrets.ok_or_else(no_secret)?,
         callers: told.callers,
         ticket_life_s: told.answers.ticket_life_s,
+        lookups_per_node: told.lookups_per_node,
         origins: told.answers.origins,
         api_keys: told.api_keys,
         message_bytes_max: told.message_bytes_max,

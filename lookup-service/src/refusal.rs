@@ -65,6 +65,11 @@ pub enum Refusal {
     /// Nobody there to send the user to.
     #[error("the service has no nodes at present: try again")]
     NoNodes,
+    /// The user's node is being given as many lookups as it may be; after so many milliseconds it is this one's turn.
+    #[error(
+        "many clients come back at once, and the user's node takes them one after the other: come again after `retry_after_ms`"
+    )]
+    SlowDown(u32),
     /// No such path.
     #[error("there is nothing at this path: see /openapi.json")]
     NotFound,
@@ -154,6 +159,7 @@ impl Refusal {
             Self::ClaimsTooLarge => "claims_too_large",
             Self::RingNotRead => "ring_not_read",
             Self::NoNodes => "no_nodes",
+            Self::SlowDown(_) => "slow_down",
             Self::NotFound => "not_found",
             Self::Method(_) => "method_not_allowed",
             Self::BodyTooLarge(_) => "body_too_large",
@@ -201,6 +207,7 @@ impl Refusal {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge(_) | Self::DataTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::SlowDown(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::RingNotRead | Self::NoNodes | Self::StoreUnavailable | Self::LogUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -216,6 +223,7 @@ impl Refusal {
             Self::RingNotRead | Self::NoNodes | Self::StoreUnavailable | Self::LogUnavailable => {
                 problem.retry_after(RETRY_AFTER)
             }
+            Self::SlowDown(wait_ms) => problem.retry_after(Duration::from_millis(wait_ms.into())),
             Self::Node(code) if code.temporary() => problem.retry_after(RETRY_AFTER),
             Self::BodyBroken | Self::Token(AppTokenError::NotYet) => problem.temporary(),
             _ => problem,

@@ -1,7 +1,7 @@
 //! A lookup service from its bound sockets to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::membership::KeeperError;
 use cluster::secret::Secrets;
@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::ApiKeys;
-use crate::api::backend::unlinked;
 use crate::app::App;
 use crate::caller::Callers;
 use crate::http::{self, Origins, StaticPage};
@@ -38,6 +37,10 @@ pub struct Config {
     pub callers: Callers,
     /// Seconds that a ticket lives.
     pub ticket_life_s: u64,
+    /// Lookups that a node is given, a second, by all lookup services together; [`LOOKUPS_PER_NODE`] by default.
+    ///
+    /// [`LOOKUPS_PER_NODE`]: crate::LOOKUPS_PER_NODE
+    pub lookups_per_node: u32,
     /// Which pages of browsers may look up.
     pub origins: Origins,
     /// The keys of the back end's API.
@@ -129,6 +132,8 @@ impl LookupService {
             callers: config.callers.clone(),
             tickets: Tickets::new(config.secrets.ticket_keys()),
             ticket_life_s: config.ticket_life_s,
+            lookups_per_node: config.lookups_per_node,
+            started: Instant::now(),
             api_keys: config.api_keys.clone(),
             message_bytes_max: config.message_bytes_max,
             metrics: Metrics::new(),
@@ -227,10 +232,7 @@ async fn follow(
         let (app, linking, stop) = (app.clone(), linking.clone(), stop.clone());
         starts.spawn(async move {
             let service = &app.services[index];
-            let link = |keeper| match app.is_api_closed() {
-                true => unlinked(),
-                false => linking.link(service.name(), keeper, service.links().clone()),
-            };
+            let link = |keeper| linking.link(service.name(), keeper, service.links().clone());
             let started = service.start(linking.secrets.record_keys(), wait, link, stop).await;
             started.map_err(|cause| RunError::Membership { service: service.name().to_owned(), cause })
         });

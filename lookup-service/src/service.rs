@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::log::Log;
-use cluster::membership::{Keeper, KeeperConfig, KeeperError, MembershipStore, RecordKeys, Role};
+use cluster::membership::{Keeper, KeeperConfig, KeeperError, MembershipStore, RecordKeys, Role, Suspects};
 use cluster::ring::{Ring, Signature, Version, public_document};
 use edge::metrics::Membership;
 use edge::peer::LinkCounts;
+use parking_lot::Mutex as Lock;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::backend::Backend;
-use crate::decide::RingView;
+use crate::decide::{Placement, RingView};
+use crate::pacing::{Pace, Pacing};
 use crate::refusal::Refusal;
 
 /// What a service has in the store.
@@ -32,6 +34,8 @@ pub(crate) struct Service {
     links: LinkCounts,
     /// Set once the store has been read.
     started: OnceLock<Started>,
+    /// How the lookups of this service are spread over time. Held for less than a microsecond.
+    pacing: Lock<Pacing>,
     /// Behind tokio's lock, as it is held while a document is written.
     document: Mutex<Option<Arc<Document>>>,
 }
@@ -40,6 +44,7 @@ struct Started {
     keeper: Arc<Keeper>,
     backend: Arc<dyn Backend>,
     view: watch::Receiver<Option<Arc<Ring>>>,
+    suspects: watch::Receiver<Arc<Suspects>>,
 }
 
 /// A ring as `GET /ring` gives it.
@@ -56,8 +61,13 @@ pub(crate) struct Document {
 
 impl Service {
     pub(crate) fn new(store: ServiceStore) -> Self {
-        let (links, started, document) = (LinkCounts::default(), OnceLock::new(), Mutex::new(None));
-        Self { store, links, started, document }
+        Self {
+            store,
+            links: LinkCounts::default(),
+            started: OnceLock::new(),
+            pacing: Lock::default(),
+            document: Mutex::new(None),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -76,9 +86,9 @@ impl Service {
         let mut config = KeeperConfig::new(Role::Observer, keys);
         config.initial_wait = wait;
         let keeper = Arc::new(Keeper::start(self.store.membership.clone(), config, shutdown).await?);
-        let (view, backend) = (keeper.view(), link(keeper.clone()));
+        let (view, suspects, backend) = (keeper.view(), keeper.suspects(), link(keeper.clone()));
         // Started once only; a second keeper would be dropped and so end.
-        let _ = self.started.set(Started { keeper, backend, view });
+        let _ = self.started.set(Started { keeper, backend, view, suspects });
         Ok(())
     }
 
@@ -88,9 +98,33 @@ impl Service {
             None => RingView::NotRead,
             Some(started) => match &*started.view.borrow() {
                 None => RingView::None,
-                Some(ring) => RingView::Ring(ring.clone()),
+                Some(ring) => {
+                    RingView::Ring { ring: ring.clone(), suspects: started.suspects.borrow().clone() }
+                }
             },
         }
+    }
+
+    /// Whether the node takes one more lookup at `now`, a time since any moment. `per_node` is what it takes a second of
+    /// all lookup services together.
+    ///
+    /// # Errors
+    /// [`Refusal::SlowDown`].
+    pub(crate) fn pace(
+        &self,
+        placement: &Placement<'_>,
+        per_node: u32,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let observers = self.started.get().map_or(1, |started| started.keeper.observers());
+        let pace = Pace::new(per_node, observers);
+        let turn = self.pacing.lock().admit(placement.ring, placement.node, pace, now);
+        turn.map_err(Refusal::SlowDown)
+    }
+
+    /// Those of the ring's members that seem dead.
+    pub(crate) fn suspects(&self) -> Arc<Suspects> {
+        self.started.get().map(|started| started.suspects.borrow().clone()).unwrap_or_default()
     }
 
     /// The ring.
@@ -99,7 +133,7 @@ impl Service {
     /// [`Refusal::RingNotRead`], [`Refusal::NoNodes`].
     pub(crate) fn ring(&self) -> Result<Arc<Ring>, Refusal> {
         match self.view() {
-            RingView::Ring(ring) => Ok(ring),
+            RingView::Ring { ring, .. } => Ok(ring),
             RingView::None => Err(Refusal::NoNodes),
             RingView::NotRead | RingView::UnknownService => Err(Refusal::RingNotRead),
         }

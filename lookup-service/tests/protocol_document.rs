@@ -62,6 +62,7 @@ fn fields_of_a_problem() {
         rows.map(|row| row[0].clone()).collect()
     };
     let of = |refusal: Refusal| fields(&serde_json::to_value(refusal.problem()).unwrap());
+    assert_eq!(of(Refusal::SlowDown(1)), told(&["always", "sometimes"]));
     assert_eq!(of(Refusal::NoNodes), told(&["always", "sometimes"]));
     assert_eq!(of(Refusal::BadId), told(&["always"]));
 }
@@ -138,7 +139,8 @@ fn after(refusal: Refusal) -> Option<Refusal> {
         Refusal::UnknownService => Refusal::ClaimsTooLarge,
         Refusal::ClaimsTooLarge => Refusal::RingNotRead,
         Refusal::RingNotRead => Refusal::NoNodes,
-        Refusal::NoNodes => Refusal::NotFound,
+        Refusal::NoNodes => Refusal::SlowDown(1),
+        Refusal::SlowDown(_) => Refusal::NotFound,
         Refusal::NotFound => Refusal::Method("GET"),
         Refusal::Method(_) => Refusal::BodyTooLarge(BODY_BYTES_MAX),
         Refusal::BodyTooLarge(_) => Refusal::BodyBroken,

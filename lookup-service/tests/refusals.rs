@@ -160,6 +160,41 @@ async fn no_nodes_and_then_one() {
 }
 
 #[tokio::test]
+async fn a_crowd_is_told_when_to_come_and_nobody_elses_node_minds() {
+    let slow = lookup_service::Config { lookups_per_node: 1, ..config() };
+    let mut lookup = Lookup::start(slow, &["default"]).await;
+    lookup.join("default", "n1").await;
+    lookup.join("default", "n2").await;
+    let ring = lookup.sees("default", 2).await;
+    let user_of =
+        |node: &str| (0..).map(|n| format!("u{n}")).find(|user| ring.home(user, &[]) == node).unwrap();
+    let (crowd, other) = (user_of("n1"), user_of("n2"));
+    let mut refused = Vec::new();
+    for number in 0..13 {
+        let path = if number % 2 == 0 { "/lookup?id=" } else { "/lookup?service=default&id=" };
+        let answer = lookup.get(&format!("{path}{crowd}")).token(&jwt(&crowd)).send().await;
+        if answer.status == 200 {
+            assert!(number < 10, "ten at once, and no more");
+            continue;
+        }
+        let problem = answer.problem(429, "slow_down");
+        let wait_ms = problem["retry_after_ms"].as_u64().unwrap();
+        assert_eq!(problem["temporary"], true);
+        assert_eq!(answer.header("retry-after"), wait_ms.div_ceil(1000).to_string());
+        assert_eq!(answer.header("cache-control"), "no-store");
+        refused.push(wait_ms);
+    }
+    // Each has a turn after the one before, and comes up to a quarter late; the test's own time counts, too.
+    for (wait_ms, turn_ms) in refused.iter().zip([1000, 2000, 3000]) {
+        assert!((turn_ms / 2..=turn_ms * 5 / 4 + 1).contains(wait_ms), "{refused:?}");
+    }
+    assert_eq!(refused.len(), 3);
+    assert_eq!(lookup.look_up(&other, "").await["node"], "n2");
+    let metrics = lookup.admin("/metrics").send().await;
+    assert!(metrics.text().contains("ringdial_lookups_total{outcome=\"slow_down\"} 3"), "{}", metrics.text());
+}
+
+#[tokio::test]
 async fn a_store_that_never_answers_ends_the_start() {
     let store = MemoryStore::new();
     store.set_reachable(false);

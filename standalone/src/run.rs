@@ -285,3 +285,4 @@ fn origin(listening: SocketAddr, tls: bool) -> String {
     }
     format!("{}://{shown}", if tls { "https" } else { "http" })
 }
+        lookups_per_node: lookup_service::LOOKUPS_PER_NODE,

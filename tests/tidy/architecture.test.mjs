@@ -22,6 +22,7 @@ const ABSENT = /** @type {[string, RegExp][]} */ ([
   ['cluster/src/log/retentions.rs', RUST_EFFECTS],
   ['cluster/src/wire', RUST_EFFECTS],
   ['lookup-service/src/decide.rs', RUST_EFFECTS],
+  ['lookup-service/src/pacing.rs', RUST_EFFECTS],
   ['lookup-service/src/app.rs', WAITS],
   ['lookup-service/src/caller.rs', WAITS],
   ['lookup-service/src/peers/core.rs', RUST_EFFECTS],

@@ -56,7 +56,7 @@ impl fmt::Debug for ApiKeys {
 }
 
 /// Whether there is no way to be admitted.
-pub(crate) fn is_closed(keys: &ApiKeys, callers: &Callers) -> bool {
+fn is_closed(keys: &ApiKeys, callers: &Callers) -> bool {
     keys.is_empty() && matches!(callers, Callers::Anyone)
 }
 

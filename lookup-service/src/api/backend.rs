@@ -1,7 +1,5 @@
 //! What the back end's API needs of the nodes of one service. `peers` does it over links; tests do it in memory.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use cluster::log::Position;
 use cluster::wire::codes::ErrorCode;
@@ -103,37 +101,4 @@ pub(crate) struct PresenceState {
     pub(crate) users: Option<Vec<String>>,
     /// Whether the home took over so lately that it may not know of all members yet.
     pub(crate) settling: bool,
-}
-
-/// Nodes that nobody can reach.
-struct Unlinked;
-
-/// For a process whose API is closed, and which has no links.
-pub(crate) fn unlinked() -> Arc<dyn Backend> {
-    Arc::new(Unlinked)
-}
-
-// === impl Unlinked ===
-
-#[async_trait]
-impl Backend for Unlinked {
-    async fn send(&self, messages: Vec<OutMessage>) -> Vec<Result<Sent, ErrorCode>> {
-        messages.iter().map(|_| Err(ErrorCode::Unavailable)).collect()
-    }
-
-    async fn user(&self, _: &str) -> Result<UserState, ErrorCode> {
-        Err(ErrorCode::Unavailable)
-    }
-
-    async fn end_sessions(&self, _: &str) -> Result<u32, ErrorCode> {
-        Err(ErrorCode::Unavailable)
-    }
-
-    async fn presence(&self, _: &str) -> Result<PresenceState, ErrorCode> {
-        Err(ErrorCode::Unavailable)
-    }
-
-    async fn set_member(&self, _: &str, _: &str, _: bool) -> Result<u32, ErrorCode> {
-        Err(ErrorCode::Unavailable)
-    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cluster::log::{Epoch, LogError, Topic};
-use cluster::membership::KeeperError;
+use cluster::membership::{KeeperError, Suspects};
 use cluster::ring::{Member, Ring};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::topic;
@@ -161,17 +161,19 @@ async fn history(service: &Service, ring: &Ring, group: &str, query: &str) -> Re
 }
 
 fn nodes(service: &Service, ring: &Ring) -> Value {
-    let nodes: Vec<Value> = ring.members().map(|member| node(ring, member)).collect();
+    let suspects = service.suspects();
+    let nodes: Vec<Value> = ring.members().map(|member| node(ring, &suspects, member)).collect();
     let version = json!({ "version": ring.version().as_u64(), "signature": ring.signature().to_string() });
     json!({ "service": service.name(), "ring": version, "nodes": nodes })
 }
 
-fn node(ring: &Ring, member: &Member) -> Value {
+fn node(ring: &Ring, suspects: &Suspects, member: &Member) -> Value {
     json!({
         "id": member.id,
         "url": member.url,
         "weight": member.weight,
         "state": member.state.as_str(),
+        "suspected": suspects.contains(member),
         "slots": ring.slot_count(&member.id),
         "generation": member.generation,
     })
@@ -185,7 +187,7 @@ async fn drain(service: &Service, id: &str) -> Result<Reply, Refusal> {
     // Read again: the keeper knows of the change already.
     let ring = service.ring()?;
     match ring.member(id) {
-        Some(member) if known => Reply::new(StatusCode::ACCEPTED, &node(&ring, member)),
+        Some(member) if known => Reply::new(StatusCode::ACCEPTED, &node(&ring, &service.suspects(), member)),
         _ => Err(Refusal::UnknownNode),
     }
 }

@@ -1,5 +1,6 @@
 //! The decision as a table: what goes in, who is granted what, who is refused why.
 
+use cluster::membership::Suspect;
 use cluster::ring::{MemberState, Policy, RingKey};
 use cluster::secret::Secrets;
 use cluster::tokens::{AppIdentity, Ticket, TicketTarget};
@@ -31,7 +32,13 @@ fn ring(ids: &[&str]) -> Ring {
 }
 
 fn view(ids: &[&str]) -> RingView {
-    RingView::Ring(Arc::new(ring(ids)))
+    seen(ring(ids), &[])
+}
+
+/// A ring of which some members seem dead.
+fn seen(ring: Ring, suspected: &[&str]) -> RingView {
+    let suspects = suspected.iter().map(|id| Suspect { id: (*id).to_owned(), generation: 7 });
+    RingView::Ring { ring: Arc::new(ring), suspects: Arc::new(suspects.collect()) }
 }
 
 fn known(user: &str, scopes: &[&str]) -> Caller {
@@ -53,7 +60,7 @@ fn request(id: Option<&str>, avoid: &[&str]) -> LookupRequest {
 
 fn decided(view: &RingView, caller: Caller, request: LookupRequest) -> Result<Grant, Refusal> {
     let stamp = Stamp { now_s: NOW_S, life_s: LIFE_S, jti: "j".to_owned() };
-    decide(view, caller, request, &tickets(), stamp)
+    decide(view, caller, request)?.grant(&tickets(), stamp)
 }
 
 /// The ticket inside a grant, as its node reads it.
@@ -122,7 +129,7 @@ fn whoever_is_not_known_may_join_groups_and_nothing_beyond() {
 #[test]
 fn a_grant_says_what_the_ring_says() {
     let ring = ring(&["n1", "n2", "n3"]);
-    let view = RingView::Ring(Arc::new(ring.clone()));
+    let view = seen(ring.clone(), &[]);
     for user in ["alice", "bob", "grüße", " ", "user:42"] {
         let grant = decided(&view, known(user, &[]), request(None, &[])).unwrap();
         assert_eq!(grant.node, walked(&ring, user, &[]), "{user}");
@@ -140,7 +147,7 @@ fn a_grant_says_what_the_ring_says() {
 #[test]
 fn avoid_walks_clockwise_and_travels() {
     let ring = ring(&["n1", "n2", "n3", "n4"]);
-    let view = RingView::Ring(Arc::new(ring.clone()));
+    let view = seen(ring.clone(), &[]);
     for user in (0..200).map(|number| format!("user-{number}")) {
         let home = walked(&ring, &user, &[]);
         let second = walked(&ring, &user, &[&home]);
@@ -166,10 +173,65 @@ fn an_avoid_that_leaves_no_node_is_ignored() {
 #[test]
 fn a_draining_node_gets_nobody_and_can_be_avoided() {
     let ring = ring(&["n1", "n2", "n3"]).drain("n2");
-    let view = RingView::Ring(Arc::new(ring));
+    let view = seen(ring, &[]);
     for number in 0..100 {
         let grant = decided(&view, known(&format!("user-{number}"), &[]), request(None, &["n1"])).unwrap();
         assert_eq!(grant.node, "n3");
+    }
+}
+
+#[test]
+fn who_seems_dead_is_passed_over_and_no_ticket_says_so() {
+    let ring = ring(&["n1", "n2", "n3", "n4"]);
+    for user in (0..200).map(|number| format!("user-{number}")) {
+        let home = walked(&ring, &user, &[]);
+        let second = walked(&ring, &user, &[&home]);
+        let third = walked(&ring, &user, &[&home, &second]);
+        for (suspected, avoid, node) in [
+            (vec![home.as_str()], vec![], &second),
+            (vec![&home, &second], vec![], &third),
+            (vec![&second], vec![], &home),
+            (vec![&second], vec![home.as_str()], &third),
+            (vec![&home], vec![&home], &second),
+        ] {
+            let view = seen(ring.clone(), &suspected);
+            let grant = decided(&view, known(&user, &[]), request(None, &avoid)).unwrap();
+            assert_eq!(&grant.node, node, "{user}: {suspected:?} seem dead, avoiding {avoid:?}");
+            assert_eq!(opened(&grant).avoid, avoid);
+        }
+    }
+}
+
+#[test]
+fn only_the_incarnation_that_seems_dead_is_passed_over() {
+    let suspects = Arc::new([Suspect { id: "n1".to_owned(), generation: 6 }].into_iter().collect());
+    let view = RingView::Ring { ring: Arc::new(ring(&["n1"])), suspects };
+    assert_eq!(decided(&view, known("alice", &[]), request(None, &["n1"])).unwrap().node, "n1");
+    let ring = ring(&["n1", "n2"]);
+    let user =
+        (0..).map(|number| format!("user-{number}")).find(|user| walked(&ring, user, &[]) == "n1").unwrap();
+    let suspects = Arc::new([Suspect { id: "n1".to_owned(), generation: 6 }].into_iter().collect());
+    let view = RingView::Ring { ring: Arc::new(ring), suspects };
+    assert_eq!(decided(&view, known(&user, &[]), request(None, &[])).unwrap().node, "n1");
+}
+
+#[test]
+fn what_leaves_no_node_is_ignored_first_what_the_client_says() {
+    let ring = ring(&["n1", "n2", "n3"]);
+    for user in (0..50).map(|number| format!("user-{number}")) {
+        let (home, all) = (walked(&ring, &user, &[]), ["n1", "n2", "n3"]);
+        let second = walked(&ring, &user, &[&home]);
+        for (suspected, avoid, node, carried) in [
+            (&all[..], vec![], &home, vec![]),
+            (&all, vec![home.as_str()], &second, vec![home.as_str()]),
+            (&all, all.to_vec(), &home, vec![]),
+            (&[&*home], vec![second.as_str(), &walked(&ring, &user, &[&home, &second])], &second, vec![]),
+        ] {
+            let view = seen(ring.clone(), suspected);
+            let grant = decided(&view, known(&user, &[]), request(None, &avoid)).unwrap();
+            assert_eq!(&grant.node, node, "{user}: {suspected:?} seem dead, avoiding {avoid:?}");
+            assert_eq!(opened(&grant).avoid, carried);
+        }
     }
 }
 
@@ -190,6 +252,6 @@ fn an_ordinary_ticket_is_short() {
         Caller::Anyone => unreachable!(),
     };
     let stamp = Stamp { now_s: NOW_S, life_s: LIFE_S, jti: cluster::tokens::random_id() };
-    let grant = decide(&view(&["n1"]), caller, request(None, &[]), &tickets(), stamp).unwrap();
+    let grant = decide(&view(&["n1"]), caller, request(None, &[])).unwrap().grant(&tickets(), stamp).unwrap();
     assert!(grant.ticket.len() < 400, "{} bytes", grant.ticket.len());
 }

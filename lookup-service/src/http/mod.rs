@@ -140,6 +140,8 @@ mod tests {
             callers: Callers::Anyone,
             tickets: cluster::tokens::Tickets::new(secrets.ticket_keys()),
             ticket_life_s: 30,
+            lookups_per_node: crate::LOOKUPS_PER_NODE,
+            started: std::time::Instant::now(),
             api_keys: crate::api::ApiKeys::default(),
             message_bytes_max: 1024,
             metrics: Metrics::new(),

@@ -159,6 +159,7 @@ impl PeerEvents for Nodes {
         if direction == Direction::Outbound {
             self.links.lock().insert(link, peer.id.clone());
             self.core.lock().opened(&peer.id, link.number(), PeerSink(sender));
+            self.keeper.trust(&peer.id, peer.generation);
         }
     }
 
@@ -174,6 +175,10 @@ impl PeerEvents for Nodes {
         let Some(node) = self.links.lock().remove(&link) else { return };
         tracing::debug!(peer = node, %why, "the link to a node is closed");
         self.core.lock().closed(&node, link.number());
+    }
+
+    fn seems_dead(&self, peer: &PeerName) {
+        self.keeper.suspect(&peer.id, peer.generation);
     }
 }
 

@@ -53,6 +53,7 @@ pub fn config() -> Config {
         secrets: secrets(),
         callers: Callers::Tokens(Box::new(tokens)),
         ticket_life_s: 30,
+        lookups_per_node: lookup_service::LOOKUPS_PER_NODE,
         origins: Origins::Any,
         api_keys: ApiKeys::new([API_KEY]),
         message_bytes_max: 64 * 1024,

@@ -83,7 +83,7 @@ async fn nodes_are_listed_and_drained() {
     assert_eq!(
         node(&before, "n2"),
         json!({
-            "id": "n2", "url": "ws://n2.example.com/ws", "weight": 100, "state": "active", "slots": 32_768,
+            "id": "n2", "url": "ws://n2.example.com/ws", "weight": 100, "state": "active", "suspected": false, "slots": 32_768,
             "generation": generation
         })
     );

@@ -79,6 +79,8 @@ impl World {
             callers,
             tickets: Tickets::new(secrets.ticket_keys()),
             ticket_life_s: 30,
+            lookups_per_node: crate::LOOKUPS_PER_NODE,
+            started: std::time::Instant::now(),
             api_keys: ApiKeys::new(keys.iter().copied()),
             message_bytes_max: DATA_BYTES_MAX,
             metrics: Metrics::new(),
