@@ -50,7 +50,8 @@ export function judge(evidence) {
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
   ];
-  return { row, wrong };
+  const slowest = [...outages].sort((a, b) => b.ms - a.ms).slice(0, SHOWN).map(({ session, node, ms, tried }) => `${session} of ${node} back after ${ms} ms: ${tried.join(', ')}`);
+  return { row, wrong, slowest };
 }
 
 /** @param {any} row @param {{ scene: Evidence['scene'], scale: Evidence['scale'], seconds: number, figures: any, kills: Killing[] }} evidence */
@@ -75,18 +76,23 @@ function verdicts(row, { scene, scale, seconds, figures, kills }) {
 
 /** The times in which a session had no socket. @param {SessionReport} session */
 export function outagesOf({ name, events }) {
-  /** @type {{ session: string, node: string, code?: number, lost_ms: number, back_ms: number, ms: number }[]} */
+  /** @type {{ session: string, node: string, code?: number, tried: string[], lost_ms: number, back_ms: number, ms: number }[]} */
   const outages = [];
   /** @type {import('./world.mjs').Happening | undefined} */
   let lost;
+  /** @type {string[]} */
+  let tried = [];
+  const ended = (/** @type {number} */ back_ms) => {
+    const { node, code, at_ms } = /** @type {import('./world.mjs').Happening} */ (lost);
+    outages.push({ session: name, node, code, tried, lost_ms: at_ms, back_ms, ms: back_ms - at_ms });
+    [lost, tried] = [undefined, []];
+  };
   for (const event of events) {
     if (event.kind === 'lost') lost ??= event;
-    else if (lost) {
-      outages.push({ session: name, node: lost.node, code: lost.code, lost_ms: lost.at_ms, back_ms: event.at_ms, ms: event.at_ms - lost.at_ms });
-      lost = undefined;
-    }
+    else if (lost && event.kind === 'tried') tried.push(`${event.why} after ${event.at_ms - lost.at_ms} ms`);
+    else if (lost) ended(event.at_ms);
   }
-  if (lost) outages.push({ session: name, node: lost.node, code: lost.code, lost_ms: lost.at_ms, back_ms: Infinity, ms: Infinity });
+  if (lost) ended(Infinity);
   return outages;
 }
 

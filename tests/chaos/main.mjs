@@ -34,11 +34,11 @@ for (const evening of evenings) {
   try {
     await theatre.open();
     for (const scene of evening) {
-      const { row, wrong, notes } = await play(theatre, scene);
+      const { row, wrong, slowest, notes } = await play(theatre, scene);
       rows.push({ ...row, verdict: wrong.length === 0 ? 'good' : 'BAD' });
       console.log(`${wrong.length === 0 ? '✔' : '✖'} ${scene.name}${notes.map((note) => `; ${note}`).join('')}`);
       if (wrong.length > 0) console.log(`${wrong.slice(0, 20).map((line) => `    ${line}`).join('\n')}\n=== logs\n${takeLogs()}\n=== end of logs`);
-      else console.log(`    ${JSON.stringify(row)}`);
+      console.log([JSON.stringify(row), ...(wrong.length > 0 || options.full ? slowest : [])].map((line) => `    ${line}`).join('\n'));
     }
     await theatre.close();
   } catch (error) {

@@ -21,10 +21,10 @@ export async function play(theatre, scene) {
   await rings.end();
   const { kills, faults, notes } = stage;
   const began_ms = faults[0]?.at_ms ?? 0;
-  const { row, wrong } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
+  const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
   if (rings.changes.length > 0) notes.push(`ring: ${rings.changes.join(' ')}`);
   if (!rings.complete) notes.push('a version of the ring was not seen');
-  return { row, wrong, notes };
+  return { row, wrong, slowest, notes };
 }
 
 /** So many nodes, and all of them well. @param {Stage} stage @param {number} count */

@@ -14,7 +14,7 @@ import { plant } from './planted.mjs';
 const BACK_MS = 60_000;
 const SETTLE_MS = 30_000;
 
-/** @typedef {{ at_ms: number, kind: 'lost' | 'back' | 'moved', node: string, from?: string, code?: number }} Happening */
+/** @typedef {{ at_ms: number, kind: 'lost' | 'back' | 'moved' | 'tried', node: string, from?: string, code?: number, why?: string }} Happening */
 /** @typedef {{ name: string, user: string, npm: boolean, node: string, here: boolean, events: Happening[] }} SessionReport */
 /** @typedef {ReturnType<typeof report>} Report what a world has seen in a scene */
 
@@ -81,6 +81,7 @@ function journal(name) {
     lost: (node, code) => events.push({ at_ms: Date.now(), kind: 'lost', node, code }),
     back: (node) => events.push({ at_ms: Date.now(), kind: 'back', node }),
     moved: (from, node) => events.push({ at_ms: Date.now(), kind: 'moved', node, from }),
+    tried: (why) => events.push({ at_ms: Date.now(), kind: 'tried', node: '', why: why.slice(0, 200) }),
   };
 }
 

@@ -18,9 +18,9 @@ const RETRY_MS = 100;
 /**
  * Tries again and again, around nodes that could not be reached. Undefined if it is no longer wanted.
  * @param {(avoid: string[]) => Promise<Connection>} attempt
- * @param {{ name: string, random: () => number, within_ms: number, patient: boolean, ended: () => boolean }} member `patient`: it waits as long as it is told to
+ * @param {{ name: string, random: () => number, within_ms: number, patient: boolean, ended: () => boolean, journal?: import('./member.mjs').Journal }} member `patient`: it waits as long as it is told to
  */
-export async function persistently(attempt, { name, random, within_ms, patient, ended }) {
+export async function persistently(attempt, { name, random, within_ms, patient, ended, journal }) {
   const deadline = Date.now() + within_ms;
   /** @type {string[]} */
   const avoid = [];
@@ -29,6 +29,7 @@ export async function persistently(attempt, { name, random, within_ms, patient, 
       return await attempt(avoid);
     } catch (error) {
       if (ended()) return undefined;
+      journal?.tried(error.message);
       if (Date.now() > deadline) throw new Error(`${name} does not get back: ${error.message}`);
       if (error.code === 1006) avoid.push(error.node);
       if (patient) await delay(error.retry_after_ms ?? 0);

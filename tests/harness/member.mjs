@@ -10,7 +10,7 @@ import { delay } from './until.mjs';
 /** @typedef {import('./receiver.mjs').Line} Line */
 /** @typedef {import('./connection.mjs').Connection} Connection */
 /** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry */
-/** @typedef {{ lost: (node: string, code: number) => void, back: (node: string) => void, moved: (from: string, to: string) => void }} Journal of its connections */
+/** @typedef {{ lost: (node: string, code: number) => void, back: (node: string) => void, moved: (from: string, to: string) => void, tried: (why: string) => void }} Journal of its connections, and of attempts that failed */
 /** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number, patient?: boolean, journal?: Journal }} MemberOptions `patient`: returns as late as it is told to */
 
 const RETRY_MS = 100;

@@ -99,6 +99,7 @@ export class NpmMember {
       this.reconnects++;
       this.journal?.moved(from, to);
     });
+    client.on('error', (/** @type {any} */ { code, message }) => this.journal?.tried(`${code}: ${message}`));
     client.on('status', (/** @type {any} */ status) => this.#onStatus(status));
   }
 
