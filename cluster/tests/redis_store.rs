@@ -141,9 +141,9 @@ fn scripts_that_the_server_forgot_are_sent_again() {
     block_on(async {
         let server = Server::start(&[]);
         let store = connect(&server).membership(SERVICE, LEASE).unwrap();
-        store.poll().await.unwrap();
+        store.poll(None).await.unwrap();
         let () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut server.connection()).unwrap();
-        store.poll().await.unwrap();
+        store.poll(None).await.unwrap();
         store.renew(holder("a")).await.unwrap();
     });
 }
@@ -160,7 +160,7 @@ fn own_keys_of_another_type_are_mended() {
         }
         // Its lease is given again to the member, or the member registers again; either way it stays.
         let store = world.store(SERVICE);
-        let leases = || async { store.poll().await.unwrap().leases };
+        let leases = || async { store.poll(None).await.unwrap().leases };
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while leases().await == 0 {
             assert!(std::time::Instant::now() < deadline, "no lease");
@@ -168,7 +168,7 @@ fn own_keys_of_another_type_are_mended() {
         }
         sleep(3 * LEASE).await;
         a.sees(&["a"]).await;
-        let pulse = store.poll().await.unwrap();
+        let pulse = store.poll(None).await.unwrap();
         assert_eq!((pulse.leases, pulse.lapsed), (1, 0));
     });
 }
@@ -186,7 +186,7 @@ fn a_spoilt_state_does_not_stop_generations() {
             let next = store.next_generation(last).await.unwrap();
             assert!(next > last && next < 1 << 52, "{junk}: {next}");
             last = next;
-            store.poll().await.unwrap();
+            store.poll(None).await.unwrap();
         }
     });
 }
@@ -204,7 +204,7 @@ fn a_wrong_password_is_told_at_once_and_shown_to_nobody() {
         }
         let url = format!("redis://:correct%20horse@127.0.0.1:{}", server.port);
         let store = RedisStore::connect(&RedisConfig::new(&url)).unwrap();
-        store.membership(SERVICE, LEASE).unwrap().poll().await.unwrap();
+        store.membership(SERVICE, LEASE).unwrap().poll(None).await.unwrap();
     });
 }
 
@@ -235,14 +235,14 @@ fn no_server_is_told_at_once_by_each_operation() {
         let store = connect(&server).membership(SERVICE, LEASE).unwrap();
         let started = std::time::Instant::now();
         for _ in 0..20 {
-            let error = store.poll().await.unwrap_err();
+            let error = store.poll(None).await.unwrap_err();
             assert_eq!((error.code(), error.temporary()), ("store_unreachable", true), "{error}");
             assert!(error.to_string().contains(&server.port.to_string()), "{error}");
         }
         assert!(started.elapsed() < Duration::from_secs(5));
         server.restart();
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while store.poll().await.is_err() {
+        while store.poll(None).await.is_err() {
             assert!(std::time::Instant::now() < deadline, "not back");
             sleep(Duration::from_millis(20)).await;
         }

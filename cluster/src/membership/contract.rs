@@ -7,6 +7,10 @@
 //! - *stall*: it remembers the last sign of life (a poll, a renewal, a look for lapsed leases). When more than half a
 //!   lease passed without one, nobody could renew, so every lease is extended to one lease from now.
 //! - *half*: within two leases at most half of the members, rounded up, are reaped.
+//!
+//! It also remembers who seems dead to whom. That ends with a renewal, as it proves the member alive, with the lease, and
+//! when all who said it took it back. Where a majority of the other members says it (the only other one, if there is one),
+//! the lease is capped: it ends three tenths of its length after its last renewal.
 
 use std::time::Duration;
 
@@ -14,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::Suspect;
 use crate::store::StoreError;
 
 /// Longest part of a record that a [`Glimpse`] carries, in bytes: enough for any header line.
@@ -38,11 +43,12 @@ pub trait MembershipStore: Send + Sync + 'static {
     /// What is stored, whole.
     async fn read(&self) -> Result<Stored, StoreError>;
 
-    /// A sign of life; answers with what can be known cheaply.
-    async fn poll(&self) -> Result<Pulse, StoreError>;
+    /// A sign of life; answers with what can be known cheaply. An observer says its name, whatever that is, so that
+    /// observers can be counted.
+    async fn poll(&self, observer: Option<&str>) -> Result<Pulse, StoreError>;
 
     /// Extends the lease of this incarnation of a member to one lease from now, unless it has lapsed or was ended.
-    /// A sign of life.
+    /// A sign of life. Nobody suspects the member any more; everybody is told if somebody did.
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError>;
 
     /// A generation higher than any that was issued, than the store's time in milliseconds, and than `above`: it goes
@@ -55,6 +61,16 @@ pub trait MembershipStore: Send + Sync + 'static {
     /// answer is empty: the caller's view is not the store's. A member without a lease gets one; a lease without a
     /// member ends. The answer is given to one caller only, who has a sixth of a lease to act on it. A sign of life.
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError>;
+
+    /// `by` says that `dead` seem dead, and takes back what it said of `alive`. Everybody is told when somebody is
+    /// suspected newly, or no longer, and when a lease is capped. What is said of incarnations that hold no lease is
+    /// ignored. Answers how many leases were capped. A sign of life.
+    async fn suspect(
+        &self,
+        by: Sayer<'_>,
+        dead: &[LeaseHolder<'_>],
+        alive: &[LeaseHolder<'_>],
+    ) -> Result<u64, StoreError>;
 
     /// Asks for the turn to change the record: only advice, so that a crowd of registrants need not race each other. It
     /// lasts a fifteenth of a lease, or until the record is changed.
@@ -119,6 +135,17 @@ pub struct Pulse {
     pub leases: u64,
     /// Number of leases that lapsed.
     pub lapsed: u64,
+    /// The incarnations that are suspected.
+    pub suspects: Vec<Suspect>,
+    /// When the first capped lease lapses that has not lapsed yet.
+    pub due: Option<Duration>,
+    /// Number of observers that polled in the last two leases.
+    pub observers: u64,
+    /// How often, as far as the store remembers, a stall extended all leases.
+    pub stalls: u64,
+    /// How often, as far as the store remembers, it found something foreign in the place of what it keeps itself (all
+    /// but the record), and threw it away.
+    pub mended: u64,
 }
 
 /// What a renewal learns.
@@ -137,6 +164,15 @@ pub struct LeaseHolder<'a> {
     pub id: &'a str,
     /// Its generation.
     pub generation: u64,
+}
+
+/// Who says that a member seems dead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sayer<'a> {
+    /// A member. It counts for the majority while it holds its lease.
+    Member(LeaseHolder<'a>),
+    /// Somebody else, by a name of its own. It never counts for the majority.
+    Observer(&'a str),
 }
 
 /// How a swap changes leases.

@@ -12,7 +12,8 @@ mod keys;
 mod suspects;
 
 pub use self::contract::{
-    GLIMPSE_BYTES_MAX, Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Stored, Swapped,
+    GLIMPSE_BYTES_MAX, Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Sayer, Stored,
+    Swapped,
 };
 pub use self::held::Held;
 pub use self::keeper::{

@@ -43,8 +43,8 @@ enum Saying {
     Dead { told: Option<Instant> },
     /// It does not after all; the store does not know that yet.
     TakenBack,
-    /// A renewal proved it alive. Until then it is not said again: a broken path to a living member must not make it
-    /// come and go in everybody's eyes.
+    /// A renewal proved it alive, though not to this process. Then it is said again: a living member behind a broken
+    /// path must not come and go in everybody's eyes all the time.
     Refuted { until: Instant },
 }
 
@@ -158,7 +158,8 @@ impl Suspicions {
     }
 
     /// Who is suspected by the store's answer to a question of `asked`. What it was told before and does not name a
-    /// renewal has refuted; says how often that was so. After that it is not said again for a lease, and longer each time.
+    /// renewal has refuted; says how often that was so. What is not taken back is said again after a lease, and after
+    /// a longer time each time.
     pub(super) fn heard(
         &mut self,
         suspected: Vec<Suspect>,
@@ -169,11 +170,14 @@ impl Suspicions {
         self.heard = suspected.into_iter().collect();
         let mut refuted = 0;
         for (suspect, own) in &mut self.own {
-            let Saying::Dead { told: Some(told) } = own.saying else { continue };
-            if told <= asked && !self.heard.contains(suspect) {
-                own.saying = Saying::Refuted { until: now + lease * (1 << own.refuted.min(5)) };
-                own.refuted += 1;
-                refuted += 1;
+            match own.saying {
+                Saying::Dead { told: Some(told) } if told <= asked && !self.heard.contains(suspect) => {
+                    own.saying = Saying::Refuted { until: now + lease * (1 << own.refuted.min(5)) };
+                    own.refuted += 1;
+                    refuted += 1;
+                }
+                Saying::Refuted { until } if until <= now => own.saying = Saying::Dead { told: None },
+                _ => {}
             }
         }
         refuted
@@ -196,3 +200,6 @@ impl Suspicions {
         own.chain(self.heard.iter().filter(|suspect| is_member(suspect))).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

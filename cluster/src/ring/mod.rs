@@ -7,6 +7,7 @@
 mod arcs;
 mod balanced;
 mod body;
+mod bypass;
 mod change;
 mod document;
 mod error;

@@ -2,6 +2,7 @@
 //! strangers.
 
 mod balance;
+mod bypass;
 mod changes;
 mod documents;
 mod properties;

@@ -14,7 +14,7 @@ use super::support::{SERVICE, Sample, holder, live_until, until, until_within};
 pub async fn an_empty_store_says_so(world: &dyn World) {
     let store = world.store(SERVICE);
     assert_eq!(store.read().await.unwrap(), Stored::Absent);
-    let pulse = store.poll().await.unwrap();
+    let pulse = store.poll(None).await.unwrap();
     assert_eq!((pulse.glimpse, pulse.leases, pulse.lapsed), (Glimpse::Absent, 0, 0));
     let renewal = store.renew(holder("a")).await.unwrap();
     assert_eq!((renewal.held, renewal.glimpse), (false, Glimpse::Absent));
@@ -38,7 +38,7 @@ pub async fn a_swap_compares_the_whole_record(world: &dyn World) {
     assert_eq!(store.swap(&same_header, &next.record, keep).await.unwrap(), Swapped::Changed, "another body");
     assert_eq!(store.read().await.unwrap(), sample.stored());
     let whole = Glimpse::Record { line: sample.line.clone(), bytes: sample.record.len() as u64 };
-    assert_eq!(store.poll().await.unwrap().glimpse, whole);
+    assert_eq!(store.poll(None).await.unwrap().glimpse, whole);
     assert_eq!(store.swap(&sample.stored(), &next.record, keep).await.unwrap(), Swapped::Done);
     assert_eq!(store.read().await.unwrap(), next.stored());
 }
@@ -60,7 +60,7 @@ pub async fn a_lease_is_renewed_by_its_generation_only(world: &dyn World) {
     let end = LeaseChange::End { id: "a" };
     assert_eq!(store.swap(&sample.stored(), &sample.record, end).await.unwrap(), Swapped::Done);
     assert!(!store.renew(younger).await.unwrap().held, "ended");
-    assert_eq!(store.poll().await.unwrap().leases, 0);
+    assert_eq!(store.poll(None).await.unwrap().leases, 0);
 }
 
 pub async fn a_lease_lapses_on_the_stores_clock(world: &dyn World) {
@@ -94,7 +94,7 @@ pub async fn a_reset_leaves_no_other_leases(world: &dyn World) {
     let (a, c) = (LeaseHolder { id: "a", generation: 5 }, LeaseHolder { id: "c", generation: 6 });
     let reset = LeaseChange::Reset { holders: &[a, c] };
     assert_eq!(store.swap(&sample.stored(), &sample.record, reset).await.unwrap(), Swapped::Done);
-    let pulse = store.poll().await.unwrap();
+    let pulse = store.poll(None).await.unwrap();
     assert_eq!((pulse.leases, pulse.lapsed), (2, 0));
     assert!(store.renew(a).await.unwrap().held && store.renew(c).await.unwrap().held);
     assert!(!store.renew(holder("b")).await.unwrap().held);
@@ -124,7 +124,7 @@ pub async fn services_are_apart(world: &dyn World) {
     let noticed = *notices.borrow();
     sample.put(&*dc).await;
     assert_eq!(wecheck.read().await.unwrap(), Stored::Absent);
-    assert_eq!(wecheck.poll().await.unwrap().leases, 0);
+    assert_eq!(wecheck.poll(None).await.unwrap().leases, 0);
     assert!(!wecheck.renew(holder("a")).await.unwrap().held);
     sample.put(&*wecheck).await;
     until("a notice", || *notices.borrow() > noticed, || "none".to_owned()).await;
@@ -144,7 +144,7 @@ pub async fn what_is_no_record_can_be_seen_and_replaced(world: &dyn World) {
         world.overwrite(SERVICE, foreign.clone()).await;
         let read = store.read().await.unwrap();
         assert!(read == foreign, "read something else");
-        match (store.poll().await.unwrap().glimpse, &foreign) {
+        match (store.poll(None).await.unwrap().glimpse, &foreign) {
             (Glimpse::WrongType, Stored::WrongType) => {}
             (Glimpse::Record { bytes, .. }, Stored::Oversized { .. }) => assert_eq!(bytes, large),
             (Glimpse::Record { bytes, .. }, Stored::Record(record)) => assert_eq!(bytes, record.len() as u64),
@@ -160,7 +160,7 @@ pub async fn what_is_no_record_can_be_seen_and_replaced(world: &dyn World) {
 pub async fn a_swap_is_noticed_by_others(world: &dyn World) {
     let (store, other) = (world.store(SERVICE), world.store(SERVICE));
     let notices = other.notices();
-    other.poll().await.unwrap();
+    other.poll(None).await.unwrap();
     let sample = Sample::of(&["a"]);
     sample.put(&*store).await;
     // A subscription may have been confirmed after the first swap: then that is the notice.
@@ -181,7 +181,7 @@ pub async fn a_swap_is_noticed_by_others(world: &dyn World) {
 
 pub async fn the_turn_is_one_callers_at_a_time(world: &dyn World) {
     let (store, other) = (world.store(SERVICE), world.store(SERVICE));
-    other.poll().await.unwrap();
+    other.poll(None).await.unwrap();
     let taken = Instant::now();
     assert!(store.take_turn().await.unwrap());
     let again = other.take_turn().await.unwrap();

@@ -16,7 +16,7 @@ pub async fn silence_extends_all_leases(world: &dyn World) {
     assert!(store.renew(holder("a")).await.unwrap().held, "extended");
     sleep(2 * world.lease()).await;
     assert!(store.renew(holder("b")).await.unwrap().held, "whoever speaks first ends the silence for all");
-    assert_eq!(store.poll().await.unwrap().lapsed, 0);
+    assert_eq!(store.poll(None).await.unwrap().lapsed, 0);
     // Extended by one lease, not for ever.
     live_until(&*store, &[holder("a")], |pulse| pulse.lapsed == 1).await;
 }
@@ -49,7 +49,7 @@ pub async fn a_stale_view_reaps_nobody(world: &dyn World) {
     sample.put(&*store).await;
     live_until(&*store, &[holder("a")], |pulse| pulse.lapsed == 1).await;
     assert!(store.lapsed(&stale.line, &stale.holders()).await.unwrap().is_empty());
-    assert_eq!(store.poll().await.unwrap().leases, 2, "nor does it end leases");
+    assert_eq!(store.poll(None).await.unwrap().leases, 2, "nor does it end leases");
     assert_eq!(store.lapsed(&sample.line, &sample.holders()).await.unwrap(), ["b"]);
 }
 
@@ -63,7 +63,7 @@ pub async fn a_reap_is_refused_unless_all_are_lapsed(world: &dyn World) {
     }
     assert_eq!(store.read().await.unwrap(), sample.stored(), "nothing was changed");
     assert_eq!(reap(&*store, &sample, &rest, &["b"]).await, Swapped::Done);
-    let pulse = store.poll().await.unwrap();
+    let pulse = store.poll(None).await.unwrap();
     assert_eq!((pulse.leases, pulse.lapsed), (2, 0));
     assert!(!store.renew(holder("b")).await.unwrap().held);
 }
@@ -115,7 +115,7 @@ pub async fn leases_follow_the_members(world: &dyn World) {
     assert_eq!(store.swap(&sample.stored(), &sample.record, end).await.unwrap(), Swapped::Done);
     assert!(!store.renew(holder("b")).await.unwrap().held);
     assert!(store.lapsed(&sample.line, &sample.holders()).await.unwrap().is_empty());
-    assert_eq!(store.poll().await.unwrap().leases, 2);
+    assert_eq!(store.poll(None).await.unwrap().leases, 2);
     assert!(!store.renew(holder("ghost")).await.unwrap().held, "no member");
     assert!(store.renew(holder("b")).await.unwrap().held, "a member without a lease got one");
     assert!(!store.renew(LeaseHolder { id: "b", generation: 2 }).await.unwrap().held);
@@ -123,7 +123,7 @@ pub async fn leases_follow_the_members(world: &dyn World) {
 
 async fn reap(store: &dyn MembershipStore, from: &Sample, to: &Sample, ids: &[&str]) -> Swapped {
     // A look for signs of life, so that no silence extends leases between two steps.
-    store.poll().await.unwrap();
+    store.poll(None).await.unwrap();
     let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     let leases = LeaseChange::Reap { ids: &ids, members: from.ids.len() as u64 };
     store.swap(&from.stored(), &to.record, leases).await.unwrap()

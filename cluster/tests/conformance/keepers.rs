@@ -33,7 +33,7 @@ pub async fn a_member_registers_renews_and_leaves(world: &dyn World) {
     for process in [&observer, &a, &b] {
         process.sees(&["b"]).await;
     }
-    assert_eq!(world.store(SERVICE).poll().await.unwrap().leases, 1);
+    assert_eq!(world.store(SERVICE).poll(None).await.unwrap().leases, 1);
     b.keeper.leave().await.unwrap();
     observer.sees(&[]).await;
     assert_eq!(observer.ring().version().number, 4);
@@ -55,7 +55,7 @@ pub async fn a_start_that_is_ended_takes_its_registration_back(world: &dyn World
     let error = starting.await.unwrap().err().expect("it was ended");
     assert_eq!(error.code(), "membership_stopped");
     observer.sees(&[]).await;
-    assert_eq!(world.store(SERVICE).poll().await.unwrap().leases, 0);
+    assert_eq!(world.store(SERVICE).poll(None).await.unwrap().leases, 0);
     assert_eq!(observer.keeper.status().counts.reaped, 0);
 }
 

@@ -9,7 +9,9 @@ pub mod guards;
 pub mod keepers;
 pub mod losses;
 pub mod outages;
+pub mod seeming;
 pub mod support;
+pub mod suspicions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,30 @@ macro_rules! conformance {
             a_reap_is_refused_unless_all_are_lapsed
             half_of_the_members_stay_for_two_leases
             leases_follow_the_members
+        );
+        $crate::conformance!(@tests $run, suspicions:
+            a_suspicion_ends_with_a_renewal
+            what_is_said_of_nobody_is_ignored
+            a_saying_is_taken_back_by_who_said_it
+            a_suspicion_ends_with_its_lease
+            a_majority_of_the_other_members_caps_the_lease
+            a_capped_lease_lasts_three_tenths_of_a_lease
+            a_renewal_in_time_lifts_the_cap
+            alone_nobody_is_capped
+            sayers_whose_leases_lapsed_do_not_count
+            suspicions_are_noticed_when_they_begin_and_end
+            observers_count_for_two_leases
+            stalls_are_counted
+        );
+        $crate::conformance!(@tests $run, seeming:
+            a_saying_counts_at_once_and_without_a_store
+            everybody_hears_who_seems_dead
+            a_living_suspect_proves_alive
+            a_member_that_most_suspect_is_taken_out_soon
+            observers_alone_take_nobody_out
+            what_was_said_without_a_store_is_told_when_it_is_back
+            a_flush_does_not_clear_a_dead_members_name
+            observers_know_how_many_they_are
         );
         $crate::conformance!(@tests $run, keepers:
             a_member_registers_renews_and_leaves

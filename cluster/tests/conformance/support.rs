@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use ringdial_cluster::membership::{
     Keeper, KeeperConfig, KeeperError, LeaseChange, LeaseHolder, MemberSpec, MembershipStore, Pulse,
-    RecordKeys, Renewal, Role, Stored, Swapped,
+    RecordKeys, Renewal, Role, Sayer, Stored, Swapped,
 };
 use ringdial_cluster::ring::{Member, MemberState, Policy, Record, RecordKey, Ring, RingKey};
 use ringdial_cluster::store::StoreError;
@@ -162,7 +162,7 @@ pub async fn live_until(
         for holder in renewing {
             assert!(store.renew(*holder).await.unwrap().held, "{holder:?} lost its lease");
         }
-        let pulse = store.poll().await.unwrap();
+        let pulse = store.poll(None).await.unwrap();
         if passes(&pulse) {
             return pulse;
         }
@@ -252,8 +252,8 @@ impl MembershipStore for Frail {
     async fn read(&self) -> Result<Stored, StoreError> {
         self.pass("read", self.reach()?.read().await).await
     }
-    async fn poll(&self) -> Result<Pulse, StoreError> {
-        self.pass("poll", self.reach()?.poll().await).await
+    async fn poll(&self, observer: Option<&str>) -> Result<Pulse, StoreError> {
+        self.pass("poll", self.reach()?.poll(observer).await).await
     }
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
         self.pass("renew", self.reach()?.renew(holder).await).await
@@ -263,6 +263,14 @@ impl MembershipStore for Frail {
     }
     async fn lapsed(&self, line: &[u8], members: &[LeaseHolder<'_>]) -> Result<Vec<String>, StoreError> {
         self.pass("lapsed", self.reach()?.lapsed(line, members).await).await
+    }
+    async fn suspect(
+        &self,
+        by: Sayer<'_>,
+        dead: &[LeaseHolder<'_>],
+        alive: &[LeaseHolder<'_>],
+    ) -> Result<u64, StoreError> {
+        self.pass("suspect", self.reach()?.suspect(by, dead, alive).await).await
     }
     async fn take_turn(&self) -> Result<bool, StoreError> {
         self.pass("take_turn", self.reach()?.take_turn().await).await

@@ -44,12 +44,12 @@ fn rediss_verifies_the_server_against_the_authority() {
         let trusting = RedisStore::connect(&config(Some(authority.pem().into_bytes()))).unwrap();
         let store = trusting.membership(SERVICE, LEASE).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while let Err(error) = store.poll().await {
+        while let Err(error) = store.poll(None).await {
             assert!(tokio::time::Instant::now() < deadline, "{error}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let doubting = RedisStore::connect(&config(None)).unwrap();
-        let error = doubting.membership(SERVICE, LEASE).unwrap().poll().await.unwrap_err();
+        let error = doubting.membership(SERVICE, LEASE).unwrap().poll(None).await.unwrap_err();
         assert!(error.to_string().contains("certificate"), "{error}");
         std::fs::remove_dir_all(&files).unwrap();
     });

@@ -95,6 +95,7 @@ impl Board {
     /// Makes `held` the view, if it is newer. Of the same ring under another seal only the seal is taken.
     pub(super) fn adopt(&self, new: Held) -> Offered {
         let mut held = self.held.lock();
+        let term_before = held.as_ref().map(|held| held.ring.version().term);
         if let Some(old) = &mut *held {
             if new.ring.version() < old.ring.version() {
                 return Offered::Older;
@@ -112,7 +113,7 @@ impl Board {
         *held = Some(new);
         // Under the lock, so that views are told in the order in which they were taken.
         self.view.send_replace(Some(ring.clone()));
-        self.watchlist.publish(&self.service, Some(&ring), &mut self.watchlist.said.lock());
+        self.watchlist.follow(&self.service, &ring, term_before);
         Offered::Adopted
     }
 

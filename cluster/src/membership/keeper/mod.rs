@@ -111,8 +111,9 @@ impl Keeper {
         }
         tokio::spawn(async move {
             tokio::select! {
-                () = worker.run(received) => {}
+                biased;
                 () = shutdown.cancelled() => {}
+                () = worker.run(received) => {}
             }
         });
         Ok(Self { board, commands })

@@ -29,6 +29,7 @@ impl Worker {
             if let Some(held) = self.try_register(&spec, &stored, &base, new).await? {
                 self.generation = self.attempted.take();
                 self.board.set_generation(self.generation);
+                self.hindered = None;
                 count(&self.board.tally.registrations);
                 tracing::info!(
                     service = %self.board.service, node = %spec.id, generation = self.generation,

@@ -51,6 +51,14 @@ pub struct KeeperCounts {
     pub store_errors: u64,
     /// Times that this process said a member seems dead.
     pub suspicions: u64,
+    /// Of these, how often the member proved alive by a renewal.
+    pub refuted: u64,
+    /// Leases that ended sooner because this process was the one that made it a majority.
+    pub capped: u64,
+    /// Times that the store extended all leases, as it had heard of nobody for half a lease.
+    pub stalls: u64,
+    /// Times that the store threw away something foreign in the place of what it keeps itself.
+    pub mended: u64,
 }
 
 /// The counters behind [`KeeperCounts`].
@@ -64,6 +72,10 @@ pub(super) struct Tally {
     pub(super) offers_adopted: AtomicU64,
     pub(super) store_errors: AtomicU64,
     pub(super) suspicions: AtomicU64,
+    pub(super) refuted: AtomicU64,
+    pub(super) capped: AtomicU64,
+    pub(super) stalls: AtomicU64,
+    pub(super) mended: AtomicU64,
 }
 
 // === impl Tally ===
@@ -80,6 +92,10 @@ impl Tally {
             offers_adopted: load(&self.offers_adopted),
             store_errors: load(&self.store_errors),
             suspicions: load(&self.suspicions),
+            refuted: load(&self.refuted),
+            capped: load(&self.capped),
+            stalls: load(&self.stalls),
+            mended: load(&self.mended),
         }
     }
 }

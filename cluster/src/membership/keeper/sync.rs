@@ -80,7 +80,11 @@ impl Worker {
         let seen = decide::open(&stored, &self.board.service, &self.board.keys);
         if let Seen::Foreign { code } | Seen::Debris { code } = seen {
             count(&self.board.tally.ignored_records);
-            tracing::warn!(service = %self.board.service, code, "ignored what the store holds in place of the ring");
+            if self.found.replace(code) != Some(code) {
+                tracing::warn!(service = %self.board.service, code, "ignored what the store holds in place of the ring");
+            }
+        } else {
+            self.found = None;
         }
         let may_create =
             self.may_create(mine.is_none() && matches!(seen, Seen::Absent | Seen::Debris { .. }));

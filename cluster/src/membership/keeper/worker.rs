@@ -11,6 +11,7 @@ use super::board::Board;
 use super::error::KeeperError;
 use super::sync::Settled;
 use super::{KeeperConfig, MemberSpec, Role};
+use crate::chance;
 use crate::membership::{LeaseHolder, MembershipStore};
 use crate::ring::Policy;
 use crate::store::StoreError;
@@ -39,12 +40,25 @@ pub(super) struct Worker {
     pub(super) noticed: bool,
     /// When a newer ring may be read again.
     pub(super) rested_at: Instant,
+    /// A name of this process's own in the store, beside the member's.
+    pub(super) name: String,
+    /// Whether the store is to count this process among the observers.
+    pub(super) observes: bool,
+    /// When a capped lease can have lapsed.
+    pub(super) due_at: Option<Instant>,
+    /// How many stalls and mendings the store had counted when it was last asked.
+    pub(super) counted: Option<(u64, u64)>,
+    /// What was last found in place of the ring, so that it is told once.
+    pub(super) found: Option<&'static str>,
+    /// What last kept this process from registering, so that it is told once.
+    pub(super) hindered: Option<&'static str>,
 }
 
 // === impl Worker ===
 
 impl Worker {
     pub(super) fn new(store: Arc<dyn MembershipStore>, board: Arc<Board>, config: KeeperConfig) -> Self {
+        let observes = config.role == Role::Observer;
         let spec = match config.role {
             Role::Observer => None,
             Role::Member(spec) => Some(spec),
@@ -60,6 +74,12 @@ impl Worker {
             absent_since: None,
             noticed: false,
             rested_at: Instant::now(),
+            name: format!("{:016x}", chance::number().unwrap_or_default()),
+            observes,
+            due_at: None,
+            counted: None,
+            found: None,
+            hindered: None,
         }
     }
 
@@ -105,10 +125,12 @@ impl Worker {
                     None => return,
                 },
                 _ = renewals.tick(), if self.spec.is_some() => self.renew().await,
+                () = board.watchlist.tell.notified() => self.tell().await,
                 _ = polls.tick() => self.poll().await,
                 Ok(()) = notices.changed(), if !self.noticed => self.noticed = true,
                 () = board.look.notified(), if !self.noticed => self.noticed = true,
                 () = sleep_until(self.rested_at), if self.noticed => self.poll().await,
+                () = sleep_until(self.due_at.unwrap_or(self.rested_at)), if self.due_at.is_some() => self.poll().await,
             }
         }
     }
@@ -124,6 +146,7 @@ impl Worker {
 
     async fn poll(&mut self) {
         self.noticed = false;
+        self.due_at = None;
         let polled = self.try_poll().await;
         self.board.notices.store(self.store.notices_arrive(), Ordering::Relaxed);
         self.take(polled);
@@ -131,8 +154,16 @@ impl Worker {
 
     async fn try_poll(&mut self) -> Result<(), KeeperError> {
         let mine = self.board.held();
-        let pulse = self.store.poll().await?;
+        let asked = Instant::now();
+        let pulse = self.store.poll(self.observes.then_some(&self.name)).await?;
+        self.heed(&pulse);
         self.look(mine.as_ref(), &pulse.glimpse).await?;
+        self.weigh(&pulse, asked);
+        self.tell_untold().await?;
+        // Nothing proves sooner that this member is alive.
+        if self.is_suspected(&pulse) {
+            self.try_renew().await?;
+        }
         self.reap(&pulse).await?;
         // Others may have drained this member.
         self.draining |= self.is_drained();
@@ -170,18 +201,20 @@ impl Worker {
     }
 
     /// Notes an outcome; ends the membership if it cannot be had any longer.
-    fn take(&mut self, outcome: Result<(), KeeperError>) {
+    pub(super) fn take(&mut self, outcome: Result<(), KeeperError>) {
         self.note(outcome.as_ref());
         match outcome {
-            Ok(()) | Err(KeeperError::Store { .. } | KeeperError::Stopped) => {}
+            Ok(()) => {}
+            Err(KeeperError::Store { .. } | KeeperError::Stopped) => self.unhear(),
             Err(error @ (KeeperError::IdInUse { .. } | KeeperError::Replaced { .. })) => {
                 tracing::error!(code = error.code(), remedy = error.remedy(), "no longer a member: {error}");
                 self.spec = None;
                 self.board.set_generation(None);
                 self.board.fail(error);
             }
+            Err(error) if self.hindered.replace(error.code()) == Some(error.code()) => {}
             Err(error) => {
-                tracing::warn!(code = error.code(), remedy = error.remedy(), "cannot register: {error}")
+                tracing::warn!(code = error.code(), remedy = error.remedy(), "cannot register: {error}");
             }
         }
     }

@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use super::suspected::Suspected;
 use crate::membership::LeaseHolder;
 
 /// Leases, the last sign of life, and what was reaped lately.
 #[derive(Default)]
 pub(super) struct Leases {
-    running: BTreeMap<String, Lease>,
+    pub(super) running: BTreeMap<String, Lease>,
+    pub(super) suspected: BTreeMap<String, Suspected>,
+    /// When each observer polled last.
+    pub(super) observed: BTreeMap<String, u64>,
+    stalls: u64,
     sign_of_life: Option<u64>,
     reaped: Vec<Reaped>,
     claimed_until: u64,
@@ -16,9 +21,9 @@ pub(super) struct Leases {
     last_generation: u64,
 }
 
-struct Lease {
-    generation: u64,
-    expires: u64,
+pub(super) struct Lease {
+    pub(super) generation: u64,
+    pub(super) expires: u64,
 }
 
 /// One reap, remembered for two leases.
@@ -35,11 +40,17 @@ impl Leases {
     /// clock that was set back counts as a stall too, or leases would outlast their holders.
     pub(super) fn alive(&mut self, now: u64, lease: u64) -> bool {
         let stalled = self.sign_of_life.is_none_or(|last| now.abs_diff(last) > lease / 2);
+        self.stalls += u64::from(stalled && self.sign_of_life.is_some());
         self.sign_of_life = Some(now);
         if stalled {
             self.running.values_mut().for_each(|running| running.expires = now + lease);
         }
         stalled
+    }
+
+    /// How often a stall extended all leases.
+    pub(super) const fn stalls(&self) -> u64 {
+        self.stalls
     }
 
     /// How many leases there are, and how many of them lapsed.
@@ -61,16 +72,19 @@ impl Leases {
     }
 
     pub(super) fn grant(&mut self, holder: LeaseHolder<'_>, now: u64, lease: u64) {
+        self.suspected.remove(holder.id);
         let fresh = Lease { generation: holder.generation, expires: now + lease };
         self.running.insert(holder.id.to_owned(), fresh);
     }
 
     pub(super) fn end(&mut self, id: &str) {
+        self.suspected.remove(id);
         self.running.remove(id);
     }
 
     pub(super) fn reset(&mut self, holders: &[LeaseHolder<'_>], now: u64, lease: u64) {
         self.running.clear();
+        self.suspected.clear();
         holders.iter().for_each(|holder| self.grant(*holder, now, lease));
     }
 
@@ -103,6 +117,7 @@ impl Leases {
         }
         let ids: std::collections::BTreeSet<&str> = members.iter().map(|member| member.id).collect();
         self.running.retain(|id, _| ids.contains(id.as_str()));
+        self.suspected.retain(|id, _| ids.contains(id.as_str()));
     }
 
     /// The lapsed ids that may be reaped, longest lapsed first, told to one caller in a sixth of a lease.

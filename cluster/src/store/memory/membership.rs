@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{Service, Shared};
 use crate::membership::{
-    Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Stored, Swapped,
+    Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Sayer, Stored, Swapped,
 };
 use crate::store::StoreError;
 
@@ -63,17 +63,29 @@ impl MembershipStore for MemoryMembership {
         Ok(kept.stored.clone())
     }
 
-    async fn poll(&self) -> Result<Pulse, StoreError> {
+    async fn poll(&self, observer: Option<&str>) -> Result<Pulse, StoreError> {
         let (mut kept, now, lease) = self.enter().await?;
         kept.leases.alive(now, lease);
         let (leases, lapsed) = kept.leases.count(now);
-        Ok(Pulse { glimpse: glimpse(&kept.stored), leases, lapsed })
+        Ok(Pulse {
+            glimpse: glimpse(&kept.stored),
+            leases,
+            lapsed,
+            suspects: kept.leases.suspects(),
+            due: kept.leases.due(now).map(Duration::from_millis),
+            observers: kept.leases.observers(observer, now, lease),
+            stalls: kept.leases.stalls(),
+            mended: 0,
+        })
     }
 
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
         let (mut kept, now, lease) = self.enter().await?;
         kept.leases.alive(now, lease);
         let held = kept.leases.renew(holder, now, lease);
+        if held && kept.leases.clear(holder.id) {
+            kept.tell();
+        }
         Ok(Renewal { held, glimpse: glimpse(&kept.stored) })
     }
 
@@ -93,6 +105,29 @@ impl MembershipStore for MemoryMembership {
             return Ok(Vec::new());
         }
         Ok(kept.leases.claim_lapsed(members.len() as u64, now, lease))
+    }
+
+    async fn suspect(
+        &self,
+        by: Sayer<'_>,
+        dead: &[LeaseHolder<'_>],
+        alive: &[LeaseHolder<'_>],
+    ) -> Result<u64, StoreError> {
+        let (mut kept, now, lease) = self.enter().await?;
+        kept.leases.alive(now, lease);
+        let (mut told, mut capped) = (false, 0);
+        for suspect in dead {
+            let said = kept.leases.suspect(by, *suspect, now, lease);
+            told |= said.newly || said.capped;
+            capped += u64::from(said.capped);
+        }
+        for suspect in alive {
+            told |= kept.leases.trust(by, *suspect);
+        }
+        if told {
+            kept.tell();
+        }
+        Ok(capped)
     }
 
     async fn take_turn(&self) -> Result<bool, StoreError> {

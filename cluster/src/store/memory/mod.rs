@@ -7,6 +7,7 @@
 mod leases;
 mod log;
 mod membership;
+mod suspected;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -206,6 +207,11 @@ impl Service {
     /// Stores a record and tells everybody.
     fn store(&mut self, record: Bytes) {
         self.stored = Stored::Record(record);
+        self.tell();
+    }
+
+    /// Tells everybody to look.
+    fn tell(&self) {
         self.notices.send_modify(|count| *count += 1);
     }
 }

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use super::link::Link;
 use super::scripts;
 use crate::membership::{
-    GLIMPSE_BYTES_MAX, Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Stored, Swapped,
+    GLIMPSE_BYTES_MAX, Glimpse, LeaseChange, LeaseHolder, MembershipStore, Pulse, Renewal, Sayer, Stored,
+    Suspect, Swapped,
 };
 use crate::ring::RECORD_BYTES_MAX;
 use crate::store::StoreError;
@@ -21,8 +22,8 @@ pub(super) struct RedisMembership {
     link: Arc<Link>,
     service: String,
     lease: Duration,
-    /// Ring, leases, generations, state: in the order that the scripts expect.
-    keys: [String; 4],
+    /// Ring, leases, generations, state, suspects, observers: in the order that the scripts expect.
+    keys: [String; 6],
     channel: String,
 }
 
@@ -31,7 +32,7 @@ pub(super) struct RedisMembership {
 impl RedisMembership {
     pub(super) fn new(link: Arc<Link>, service: &str, lease: Duration) -> Self {
         let name = |part: &str| format!("ringdial:{{{service}}}:{part}");
-        let keys = ["ring", "leases", "generations", "state"].map(name);
+        let keys = ["ring", "leases", "generations", "state", "suspects", "observers"].map(name);
         Self { link, service: service.to_owned(), lease, keys, channel: name("notice") }
     }
 
@@ -73,16 +74,25 @@ impl MembershipStore for RedisMembership {
         })
     }
 
-    async fn poll(&self) -> Result<Pulse, StoreError> {
-        let script = self.invoke(&scripts::POLL);
-        let (kind, line, bytes, leases, lapsed): (String, Vec<u8>, u64, u64, u64) =
-            self.link.run(&script).await?;
-        Ok(Pulse { glimpse: glimpse(&kind, line, bytes), leases, lapsed })
+    async fn poll(&self, observer: Option<&str>) -> Result<Pulse, StoreError> {
+        let mut script = self.invoke(&scripts::POLL);
+        let (kind, line, bytes, leases, lapsed, suspected, due, observers, stalls, mended): Polled =
+            self.link.run(script.arg(observer.unwrap_or_default())).await?;
+        Ok(Pulse {
+            glimpse: glimpse(&kind, line, bytes),
+            leases,
+            lapsed,
+            suspects: suspects(&suspected),
+            due: u64::try_from(due).ok().map(Duration::from_millis),
+            observers,
+            stalls,
+            mended,
+        })
     }
 
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
         let mut script = self.invoke(&scripts::RENEW);
-        script.arg(holder.id).arg(holder.generation);
+        script.arg(holder.id).arg(holder.generation).arg(&self.channel);
         let (kind, line, bytes, held): (String, Vec<u8>, u64, u8) = self.link.run(&script).await?;
         Ok(Renewal { held: held == 1, glimpse: glimpse(&kind, line, bytes) })
     }
@@ -96,6 +106,23 @@ impl MembershipStore for RedisMembership {
         let mut script = self.invoke(&scripts::LAPSED);
         script.arg(line);
         holders(&mut script, members);
+        self.link.run(&script).await
+    }
+
+    async fn suspect(
+        &self,
+        by: Sayer<'_>,
+        dead: &[LeaseHolder<'_>],
+        alive: &[LeaseHolder<'_>],
+    ) -> Result<u64, StoreError> {
+        let mut script = self.invoke(&scripts::SUSPECT);
+        match by {
+            Sayer::Member(LeaseHolder { id, generation }) => script.arg(format!("m{id}")).arg(generation),
+            Sayer::Observer(name) => script.arg(format!("o{name}")).arg(""),
+        };
+        script.arg(&self.channel).arg(dead.len());
+        holders(&mut script, dead);
+        holders(&mut script, alive);
         self.link.run(&script).await
     }
 
@@ -135,6 +162,17 @@ impl MembershipStore for RedisMembership {
     fn notices_arrive(&self) -> bool {
         self.link.hears()
     }
+}
+
+/// What the poll answers, see `lua/poll.lua`.
+type Polled = (String, Vec<u8>, u64, u64, u64, Vec<Vec<u8>>, i64, u64, u64, u64);
+
+/// Those of the answer that can be members.
+fn suspects(answer: &[Vec<u8>]) -> Vec<Suspect> {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+    let one =
+        |pair: &[Vec<u8>]| Some(Suspect { id: text(&pair[0])?, generation: text(&pair[1])?.parse().ok()? });
+    answer.chunks_exact(2).filter_map(one).collect()
 }
 
 fn lease_change(script: &mut ScriptInvocation<'_>, change: LeaseChange<'_>) {

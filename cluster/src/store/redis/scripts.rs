@@ -26,5 +26,6 @@ pub(super) static POLL: LazyLock<Script> = script!("lua/poll.lua");
 pub(super) static RENEW: LazyLock<Script> = script!("lua/renew.lua");
 pub(super) static NEXT_GENERATION: LazyLock<Script> = script!("lua/next_generation.lua");
 pub(super) static LAPSED: LazyLock<Script> = script!("lua/lapsed.lua");
+pub(super) static SUSPECT: LazyLock<Script> = script!("lua/suspect.lua");
 pub(super) static TAKE_TURN: LazyLock<Script> = script!("lua/take_turn.lua");
 pub(super) static SWAP: LazyLock<Script> = script!("lua/swap.lua");

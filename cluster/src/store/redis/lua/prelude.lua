@@ -1,12 +1,15 @@
--- Put before every script. KEYS: ring, leases, generations, state, all with the service's hash tag. ARGV[1]: a lease in
+-- Put before every script. KEYS: ring, leases, generations, state, suspects, observers, all with the service's hash tag. ARGV[1]: a lease in
 -- milliseconds. Times are this server's own clock, in milliseconds; a script sees one time throughout.
 --   ring         string      the sealed record
 --   leases       sorted set  member id -> when its lease lapses
 --   generations  hash        member id -> the generation that holds the lease
 --   state        hash        sign: last sign of life; generation: last one issued; claim: when the present reaper's
---                            claim ends; turn: when the present turn to change the record ends; reaped: reaps of the last two leases as "at,count,members before;..."
+--                            claim ends; stalls, mended: how often; turn: when the present turn to change the record ends; reaped: reaps of the last two leases as "at,count,members before;..."
+--   suspects     hash        member id -> "generation,capped" and, each on a line of its own, who says that it seems
+--                            dead: "m" and a member's id, "o" and another name; the last line ends too
+--   observers    sorted set  name -> when it polled last
 -- The rules are those of store/memory/leases.rs; the conformance suite holds the two together.
-local ring, leases, generations, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ring, leases, generations, state, suspects, observers = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local lease = tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -15,24 +18,42 @@ local function kind(key)
   return redis.call('TYPE', key).ok
 end
 
+local function recall(field)
+  return tonumber(redis.call('HGET', state, field) or nil)
+end
+
+-- Counts one more of what operators should know.
+local function tally(field)
+  local count = recall(field) or 0
+  if not (count >= 0 and count < 2 ^ 52) then count = 0 end
+  redis.call('HSET', state, field, string.format('%.0f', count + 1))
+end
+
+-- A counter as it stands.
+local function tallied(field)
+  local count = recall(field)
+  return count and count >= 0 and count < 2 ^ 52 and math.floor(count) or 0
+end
+
 -- Our own keys are mended where somebody put something else: what they held is lost, and leases are given anew.
 local function mend(key, want)
   local is = kind(key)
-  if is ~= want and is ~= 'none' then redis.call('DEL', key) end
-end
-
-local function recall(field)
-  return tonumber(redis.call('HGET', state, field) or nil)
+  if is ~= want and is ~= 'none' then
+    redis.call('DEL', key)
+    if kind(state) == 'hash' or kind(state) == 'none' then tally('mended') end
+  end
 end
 
 local function grant(id, generation)
   redis.call('ZADD', leases, now + lease, id)
   redis.call('HSET', generations, id, generation)
+  redis.call('HDEL', suspects, id)
 end
 
 local function finish(id)
   redis.call('ZREM', leases, id)
   redis.call('HDEL', generations, id)
+  redis.call('HDEL', suspects, id)
 end
 
 local function expires(id)
@@ -42,9 +63,11 @@ end
 -- A sign of life. After a stall nobody could renew, so everybody gets a fresh lease; says whether it was one. A clock
 -- that was set back counts as a stall too, or leases would outlast their holders.
 local function alive()
+  mend(state, 'hash')
   mend(leases, 'zset')
   mend(generations, 'hash')
-  mend(state, 'hash')
+  mend(suspects, 'hash')
+  mend(observers, 'zset')
   local last = recall('sign')
   local stalled = not last or math.abs(now - last) > lease / 2
   if stalled then
@@ -52,8 +75,20 @@ local function alive()
       redis.call('ZADD', leases, now + lease, id)
     end
   end
+  if last and stalled then tally('stalls') end
   redis.call('HSET', state, 'sign', now)
   return stalled
+end
+
+-- What is said of the present incarnation of an id: whether its lease is capped, and the lines of those who say it; nil
+-- if nobody says anything. What is no saying of ours is forgotten.
+local function suspicion(id)
+  local said = redis.call('HGET', suspects, id)
+  if not said then return nil end
+  local generation, capped, by = string.match(said, '^(%d+),([01])(\n.*)$')
+  if by and generation == redis.call('HGET', generations, id) and expires(id) then return capped == '1', by end
+  redis.call('HDEL', suspects, id)
+  return nil
 end
 
 -- What is stored without the body: what it is, its first bytes, its length.

@@ -37,7 +37,7 @@ elseif change == 'reap' then
   redis.call('HDEL', state, 'claim')
 elseif change == 'reset' then
   -- id and generation of each member
-  redis.call('DEL', leases, generations)
+  redis.call('DEL', leases, generations, suspects)
   for at = 7, #ARGV, 2 do grant(ARGV[at], ARGV[at + 1]) end
 end
 
