@@ -1,5 +1,5 @@
-//! Keeps a node in step with its membership: the core with the ring, its name with the generation, the links with the
-//! members.
+//! Keeps a node in step with its membership: the core with the ring and with who seems dead, its name with the generation,
+//! the links with the members.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use cluster::membership::Keeper;
 use cluster::tokens::PeerName;
 use edge::peer::PeerTarget;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,10 +26,11 @@ pub(crate) fn follow(
     name: watch::Sender<PeerName>,
     ending: &CancellationToken,
 ) -> watch::Receiver<Vec<PeerTarget>> {
-    let (mut view, mut generation) = (keeper.view(), keeper.generation());
+    let (mut view, mut generation, mut suspects) = (keeper.view(), keeper.generation(), keeper.suspects());
     // The core was made from what the keeper held some time ago. What came since then is news.
     view.mark_changed();
     generation.mark_changed();
+    suspects.mark_changed();
     let (targets, receiver) = watch::channel(PeerTarget::members_of(node.core().ring()));
     let (node, ending) = (Arc::clone(node), ending.clone());
     tasks.spawn(async move {
@@ -40,13 +42,25 @@ pub(crate) fn follow(
                 Ok(()) = view.changed() => {
                     node.catch_up();
                     targets.send_replace(PeerTarget::members_of(node.core().ring()));
+                    work_off(&node).await;
                 }
+                Ok(()) = suspects.changed() => node.core().suspected(Arc::clone(&suspects.borrow_and_update())),
                 Ok(()) = generation.changed() => rename(&node, &name, *generation.borrow_and_update()),
-                _ = ticks.tick() => node.core().tick(node.now()),
+                _ = ticks.tick() => {
+                    node.core().tick(node.now());
+                    work_off(&node).await;
+                }
             }
         }
     });
     receiver
+}
+
+/// Does what a new ring left to do, a piece at a time: in between others have the lock.
+async fn work_off(node: &Node) {
+    while node.core().work_off(node.now()) {
+        yield_now().await;
+    }
 }
 
 fn rename(node: &Node, name: &watch::Sender<PeerName>, generation: Option<u64>) {
