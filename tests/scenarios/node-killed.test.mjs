@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { cluster } from '../harness/cluster.mjs';
 import { Crowd, inWaves, names } from '../harness/crowd.mjs';
 import { test } from '../harness/test.mjs';
+import { metric } from '../harness/metrics.mjs';
 import { until } from '../harness/until.mjs';
 
 test('the users of a killed node are back on other nodes and reachable', { within_ms: 90_000 }, async (t) => {
@@ -16,7 +17,9 @@ test('the users of a killed node are back on other nodes and reachable', { withi
   const victim = ring.node('n2');
   const orphans = names(90).filter((user) => crowd.sessions.get(user)?.node === 'n2');
   const killedAt = Date.now();
+  const elsewhere = namedElsewhere(ring, orphans, 'n2');
   await ring.kill(victim);
+  t.diagnostic(`lookups name other nodes ${await elsewhere} ms after the kill`);
   await Promise.all(orphans.map((user) => crowd.sessions.get(user)?.closing()));
   const others = [...crowd.sessions.values()].filter((session) => session.node !== 'n2');
   assert.deepEqual(others.filter((session) => session.closed), [], 'sessions elsewhere see nothing');
@@ -43,6 +46,23 @@ test('the users of a killed node are back on other nodes and reachable', { withi
   await after.settle();
 });
 
+test('with Redis away, too, lookups pass a killed node over', { within_ms: 60_000 }, async (t) => {
+  const ring = await cluster({ nodes: 3, lookups: 2, lease_ms: 3000 });
+  t.after(() => ring.stop());
+  const before = await ring.ring();
+  await ring.redis?.pause();
+  for (const lookup of ring.lookups)
+    await until('Redis is found away', async () => (await metric(lookup, 'ringdial_store_reachable')) === 0, { within_ms: 20_000 });
+  const orphans = names(60).filter((user) => before.home(user) === 'n2');
+  const elsewhere = namedElsewhere(ring, orphans, 'n2');
+  await ring.kill(ring.node('n2'));
+  t.diagnostic(`lookups name other nodes ${await elsewhere} ms after the kill`);
+  for (const user of orphans) assert.equal((await ring.lookup(user)).node, before.home(user, ['n2']), 'the next node clockwise');
+  for (const user of names(60).filter((user) => before.home(user) !== 'n2')) assert.equal((await ring.lookup(user)).node, before.home(user), 'nobody else goes elsewhere');
+  await ring.redis?.resume();
+  await ring.untilSeen(['n1', 'n3']);
+});
+
 test('a node that comes back under its name gets its old place', { within_ms: 60_000 }, async (t) => {
   const ring = await cluster({ nodes: 2 });
   t.after(() => ring.stop());
@@ -63,3 +83,24 @@ test('an id that is alive elsewhere is refused, exit 1', { within_ms: 40_000 }, 
   assert.match(String(error), /id_in_use/);
   assert.equal((await ring.connect('alice')).node, 'n1');
 });
+
+/**
+ * Asks every lookup service for `users` until none is sent to `node` any more, and gives the time until then in ms, from the moment of the
+ * call on. At most a second, and without a change of the ring: that takes longer.
+ * @param {import('../harness/cluster.mjs').Cluster} ring @param {string[]} users @param {string} node
+ */
+async function namedElsewhere(ring, users, node) {
+  const began = performance.now();
+  const some = users.slice(0, 8);
+  const { version } = (await ring.lookup(some[0])).ring;
+  const times = ring.lookups.map((_, by) =>
+    until(`lookup service ${by} names another node`, async () => {
+      const grants = await Promise.all(some.map((user) => ring.lookup(user, { by })));
+      if (!grants.every((grant) => grant.node !== node)) return undefined;
+      for (const grant of grants) assert.equal(grant.ring.version, version, 'the ring is still the same');
+      return performance.now() - began;
+    }, { within_ms: 10_000, every_ms: 5 }));
+  const ms = Math.round(Math.max(...(await Promise.all(times))));
+  assert.ok(ms < 1000, `${ms} ms until lookups name other nodes`);
+  return ms;
+}
