@@ -1,1 +1,1 @@
-export function bundle(): Promise<Uint8Array>;
+export function bundle(entry?: string): Promise<Uint8Array>;

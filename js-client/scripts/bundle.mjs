@@ -5,16 +5,17 @@ import { build } from "esbuild";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-/** @returns {Promise<Uint8Array>} */
-export async function bundle() {
+/** @param {string} [entry] a file in src/ @returns {Promise<Uint8Array>} */
+export async function bundle(entry = "index.ts") {
   const result = await build({
-    entryPoints: [join(root, "src", "index.ts")],
+    entryPoints: [join(root, "src", entry)],
     bundle: true,
     minify: true,
     format: "esm",
     platform: "browser",
     target: "es2022",
     legalComments: "none",
+    external: ["react"],
     write: false,
   });
   return result.outputFiles[0].contents;

@@ -1,18 +1,24 @@
-/** The public face: promises and listeners around the runner. */
+/** The public face: promises and listeners around the runner. With groups, or without: index.ts, core.ts. */
 import { dedupe } from "./dedupe.js";
 import { emitterOf } from "./emitter.js";
 import { RingdialError } from "./errors.js";
-import { groupsOf } from "./groups.js";
-import { initial, statusOf } from "./machine/state.js";
+import type { Groups, Means } from "./groups.js";
+import { type GroupRules, initial, statusOf } from "./machine/state.js";
 import { configOf } from "./options.js";
 import { requestsOf, type Waiter, type Waiters, waiting } from "./requests.js";
 import { lookupOf } from "./shell/lookup.js";
+import { pageOf } from "./shell/page.js";
 import { run } from "./shell/runner.js";
-import type { Client, ClientOptions, Events, Message, Signal, WebSocketConstructor } from "./types.js";
+import type { Client, ClientOptions, CoreClient, Events, Message, Signal, WebSocketConstructor } from "./types.js";
 
-/** Creates a client and connects it. Rejects if it stops first; aborting the signal closes it. */
-export async function connect<Data = unknown>(options: ClientOptions & { readonly signal?: Signal }): Promise<Client<Data>> {
-  const client = createClient<Data>(options);
+/** What a client with groups has more. */
+export interface GroupParts {
+  readonly rules: GroupRules;
+  readonly handles: (means: Means) => Groups;
+}
+
+/** Connects a client that was just made. Closes it if that fails. */
+export async function begun<C extends CoreClient>(client: C, options: { readonly signal?: Signal }): Promise<C> {
   try {
     await client.connect(options);
     return client;
@@ -22,8 +28,8 @@ export async function connect<Data = unknown>(options: ClientOptions & { readonl
   }
 }
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
-export function createClient<Data = unknown>(options: ClientOptions): Client<Data> {
+/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. Its `group` is there with `parts` only. */
+export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Client<Data> {
   const { random = Math.random, now = Date.now } = options;
   const emitter = emitterOf<Events<Data>>();
   const isNew = dedupe();
@@ -33,7 +39,7 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   const webSocket = (): WebSocketConstructor | undefined =>
     options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
 
-  const runner = run(initial(configOf(options)), {
+  const runner = run(initial(configOf(options, parts?.rules)), {
     lookup: lookupOf(options, random),
     random,
     now,
@@ -42,18 +48,20 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
     fail: (ref, error) => waiters.get(ref)?.reject(error),
     emit(name, value) {
       const { topic, id } = value as Message;
+      if (name === "status") page(value.state !== "closed");
       if (name === "message" && !(open && isNew(topic, id))) return;
-      const group = groups.of(name === "presence" ? `g:${value.group}` : topic);
+      const group = groups?.of(name === "presence" ? `g:${value.group}` : topic);
       if (group) group.emit(name as "message", value as Message);
       // A group's messages are its handles' alone.
       if (name === "gap" || !group) emitter.emit(name as "message", value as Message<Data>);
     },
   });
   const { dispatch } = runner;
+  const page = pageOf(dispatch);
 
   // The name tells the keys of this client's sends from others of the same user.
   const { request, send } = requestsOf(dispatch, waiters, random().toString(36).slice(2));
-  const groups = groupsOf({ runner, waiters, request, send });
+  const groups = parts?.handles({ runner, waiters, request, send, on: emitter.on });
 
   return {
     get status() {
@@ -78,7 +86,7 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
     },
     on: emitter.on,
     send,
-    group: groups.group,
+    group: groups?.group as Client["group"],
     history: (page) => request({ ...page, op: "history" }),
     online: (users) => request({ op: "online", users }),
     wake: () => dispatch("wake"),

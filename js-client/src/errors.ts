@@ -7,6 +7,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   closed: "Call connect().",
   move_failed: "Nothing: the connection stays.",
   no_websocket: 'On Node 20: pass { WebSocket } of package "ws" as an option.',
+  overflow: "Read faster, or with a larger buffer.",
   outbox_full: "Wait for acknowledgements.",
   send_timeout: "Send again with the same key.",
   unconfirmed: "It may have been delivered.",

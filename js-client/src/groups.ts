@@ -1,10 +1,10 @@
 /** Handles of groups: who uses a group, counted. The machine knows only whether it is wanted. */
 import { type Emitter, emitterOf } from "./emitter.js";
 import { RingdialError } from "./errors.js";
-import type { Topic } from "./machine/state.js";
+import { messagesOf, type Source } from "./messages.js";
 import type { Requests, Waiters } from "./requests.js";
 import type { Runner } from "./shell/runner.js";
-import type { Client, Group, GroupEvents, GroupOptions, Position } from "./types.js";
+import type { Client, Events, Group, GroupEvents, GroupOptions, Position } from "./types.js";
 
 /** A group as long as somebody uses it. */
 interface Room {
@@ -19,18 +19,19 @@ export interface Groups extends Pick<Client, "group"> {
 }
 
 /** What handles are made of. */
-interface Means extends Requests {
+export interface Means extends Requests {
   readonly runner: Runner;
   readonly waiters: Waiters;
+  readonly on: Emitter<Events>["on"];
 }
 
-export function groupsOf({ runner, waiters, request, send }: Means): Groups {
+export function groupsOf(means: Means): Groups {
+  const { runner, waiters } = means;
   const rooms = new Map<string, Room>();
-  const known = (topic: string): Topic | undefined => runner.state.topics[topic];
   const enter = (topic: string, { since, presence = false }: GroupOptions): Room => {
     let room = rooms.get(topic);
     // A group that was refused is tried again.
-    if (!room || !known(topic)) {
+    if (!room || !runner.state.topics[topic]) {
       const joined = new Promise<void>((resolve, reject) => waiters.set(topic, { resolve, reject }));
       // Whoever does not wait for it has the event `error`.
       joined.catch(() => {});
@@ -49,38 +50,57 @@ export function groupsOf({ runner, waiters, request, send }: Means): Groups {
   };
   return {
     of: (topic) => rooms.get(topic)?.emitter,
-    group<Data>(name: string, options: GroupOptions = {}): Group<Data> {
+    group<Data>(name: string, options: GroupOptions = {}) {
       const topic = `g:${name}`;
       const room = enter(topic, options);
-      const offs = new Set<() => void>();
-      let used = true;
-      const leave = async (): Promise<void> => {
-        for (const off of offs) off();
-        if (used) exit(topic, room);
-        used = false;
-      };
-      return {
-        name,
-        joined: room.joined,
-        get position() {
-          const { epoch, offset } = known(topic) ?? {};
-          return epoch ? ({ epoch, offset } as Position) : undefined;
-        },
-        on(event, listener) {
-          const remove = room.emitter.on(event, listener as never);
-          const off = (): void => {
-            offs.delete(off);
-            remove();
-          };
-          offs.add(off);
-          return off;
-        },
-        send: (data, more) => send({ group: name }, data, more),
-        history: (page) => request({ ...page, op: "history", group: name }),
-        presence: () => request({ op: "presence", group: name }),
-        leave,
-        [Symbol.asyncDispose]: leave,
+      return handleOf<Data>(name, room, means, () => exit(topic, room));
+    },
+  };
+}
+
+/** One use of a group. */
+function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, request }: Means, exit: () => void): Group<Data> {
+  const offs = new Set<() => void>();
+  let used = true;
+  /** Done at the end of this handle, or before. */
+  const until = (off: () => void): (() => void) => {
+    const once = (): void => {
+      offs.delete(once);
+      off();
+    };
+    offs.add(once);
+    return once;
+  };
+  const on: Group<Data>["on"] = (event, listener) => until(room.emitter.on(event, listener as never));
+  const source: Source<Data> = {
+    message: (listener) => on("message", listener),
+    end(listener) {
+      const off = onClient("status", (status) => status.state === "closed" && listener(status.cause));
+      const left = until(listener);
+      return () => {
+        off();
+        offs.delete(left);
       };
     },
+  };
+  const leave = async (): Promise<void> => {
+    for (const off of offs) off();
+    if (used) exit();
+    used = false;
+  };
+  return {
+    name,
+    joined: room.joined,
+    get position() {
+      const { epoch, offset } = runner.state.topics[`g:${name}`] ?? {};
+      return epoch ? ({ epoch, offset } as Position) : undefined;
+    },
+    on,
+    messages: (options) => messagesOf(source, options),
+    send: (data, options) => send({ group: name }, data, options),
+    history: (page) => request({ ...page, op: "history", group: name }),
+    presence: () => request({ op: "presence", group: name }),
+    leave,
+    [Symbol.asyncDispose]: leave,
   };
 }

@@ -1,5 +1,19 @@
-/** The client of Ringdial. Everything that may be imported is named here. */
-export { connect, createClient } from "./client.js";
+/** `ringdial`: the client, with everything. What may be imported is named here. */
+import { begun, clientOf } from "./client.js";
+import { groupsOf } from "./groups.js";
+import { groupRules } from "./machine/groups.js";
+import type { Client, ClientOptions, Signal } from "./types.js";
+
 export { AuthError, RingdialError } from "./errors.js";
 export type { ErrorDetails } from "./errors.js";
 export type * from "./types.js";
+
+/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
+export function createClient<Data = unknown>(options: ClientOptions): Client<Data> {
+  return clientOf<Data>(options, { rules: groupRules, handles: groupsOf });
+}
+
+/** Creates a client and connects it. Rejects if it stops first; aborting the signal closes it. */
+export function connect<Data = unknown>(options: ClientOptions & { readonly signal?: Signal }): Promise<Client<Data>> {
+  return begun(createClient<Data>(options), options);
+}

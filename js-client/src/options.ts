@@ -1,6 +1,6 @@
 /** Options: checked, and their defaults. Pure. */
 import { RingdialError } from "./errors.js";
-import type { Config } from "./machine/state.js";
+import type { Config, GroupRules } from "./machine/state.js";
 import type { ClientOptions } from "./types.js";
 
 const DEFAULTS = {
@@ -16,13 +16,13 @@ const DEFAULTS = {
 };
 
 /** Throws `bad_options`, naming every option that is wrong. */
-export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions): Config {
+export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions, groups?: GroupRules): Config {
   const right = (value: unknown): boolean => typeof value === "function" || (typeof value === "string" && value !== "");
   const wrong: string[] = [];
   const urls = [lookup].flat();
   if (!urls.length || !urls.every(right)) wrong.push("lookup");
   if (token !== undefined && !right(token)) wrong.push("token");
-  const config: Record<string, unknown> = { ...DEFAULTS, renewable: [token, lookup].some((part) => typeof part === "function") };
+  const config: Record<string, unknown> = { ...DEFAULTS, groups, renewable: [token, lookup].some((part) => typeof part === "function") };
   for (const [name, value] of Object.entries({ ...retry, ...timeouts, ...outbox })) {
     if (name in DEFAULTS && value >= 0 && value < Infinity) config[name] = value;
     else if (value !== undefined) wrong.push(name);

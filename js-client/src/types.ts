@@ -253,6 +253,13 @@ export interface GroupOptions {
   readonly since?: Since;
 }
 
+export interface MessagesOptions {
+  /** Ends the loop. */
+  readonly signal?: Signal;
+  /** Messages that may wait for the loop; with one more it throws `overflow`, since none is dropped without a word. 1,000. */
+  readonly buffer?: number;
+}
+
 export interface GroupEvents<Data = unknown> {
   /** Once per message. Those that come before the first listener of the group wait for it (the newest 256). */
   message: Message<Data>;
@@ -270,6 +277,11 @@ export interface Group<Data = unknown> extends AsyncDisposable {
   readonly position: Position | undefined;
   /** Adds a listener until {@link Group.leave}, and returns its removal. */
   on<K extends keyof GroupEvents<Data>>(name: K, listener: (value: GroupEvents<Data>[K]) => void): () => void;
+  /**
+   * The same messages for `for await`, from now on. The loop ends with the signal, {@link Group.leave} or {@link Client.close}, and throws
+   * what stopped the client.
+   */
+  messages(options?: MessagesOptions): AsyncIterableIterator<Message<Data>>;
   /** The same as {@link Client.send} to the group. */
   send(data: unknown, options?: SendOptions): Promise<Ack>;
   history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
@@ -321,7 +333,8 @@ export interface Events<Data = unknown> {
   error: RingdialError;
 }
 
-export interface Client<Data = unknown> {
+/** A client of `ringdial/core`. */
+export interface CoreClient<Data = unknown> {
   readonly status: Status;
   /**
    * Starts, and resolves once connected. Temporary errors are retried for ever; rejects when the client stops.
@@ -332,8 +345,6 @@ export interface Client<Data = unknown> {
   on<K extends keyof Events<Data>>(name: K, listener: (value: Events<Data>[K]) => void): () => void;
   /** Resolves with the node's acknowledgement. While there is no connection it waits for one, at most `timeouts.sendMs`. */
   send(to: Target, data: unknown, options?: SendOptions): Promise<Ack>;
-  /** A handle of a group, which is joined as soon as there is a connection, and again on each new one. */
-  group<T = Data>(name: string, options?: GroupOptions): Group<T>;
   /** What the log holds of one's own inbox. */
   history(options?: HistoryOptions): Promise<HistoryPage<Data>>;
   /** Who of these, at most 1,000, is online. */
@@ -345,4 +356,10 @@ export interface Client<Data = unknown> {
    * {@link Client.connect} it goes on where it was.
    */
   close(): Promise<void>;
+}
+
+/** A client of `ringdial`. */
+export interface Client<Data = unknown> extends CoreClient<Data> {
+  /** A handle of a group, which is joined as soon as there is a connection, and again on each new one. */
+  group<T = Data>(name: string, options?: GroupOptions): Group<T>;
 }

@@ -1,18 +1,22 @@
 /** Decisions that depend on the clock, straight through the machine. */
 import { expect, it } from "vitest";
+import { RingdialError } from "../src/errors.js";
 import { transition } from "../src/machine/transition.js";
 import { Machine } from "./machine.js";
 
 const PING = { op: "ping" };
 
-it("arms the dead-line at two heartbeats and 10 s", () => {
-  expect(new Machine().connected().effects).toContainEqual(["arm", "alive", 60_000]);
+it("looks at the clock each 15 s, and sooner if the dead-line is near", () => {
+  const machine = new Machine().connected();
+  expect(machine.effects).toContainEqual(["arm", "alive", 15_000]);
+  expect(machine.at(15_000, "timer", "alive").effects).toEqual([["arm", "alive", 15_000]]);
+  expect(machine.at(50_000, "timer", "alive").effects).toEqual([["arm", "alive", 10_000]]);
 });
 
 it("measures silence by the wall clock, from the last frame", () => {
   const machine = new Machine().connected().at(20_000, "heard", 2, PING);
   expect(machine.effects).toEqual([["write", 2, '{"op":"pong"}']]);
-  expect(machine.at(60_000, "timer", "alive").effects).toEqual([["arm", "alive", 20_000]]);
+  expect(machine.at(75_000, "timer", "alive").effects).toEqual([["arm", "alive", 5_000]]);
 });
 
 it("probes once the dead-line has passed, and ends the link a second later", () => {
@@ -27,13 +31,23 @@ it("probes once the dead-line has passed, and ends the link a second later", () 
 
 it("keeps the link after a sleep if frames were waiting in the socket", () => {
   const machine = new Machine().connected().at(3_600_000, "timer", "alive").at(3_600_001, "heard", 2, PING);
-  expect(machine.effects).toContainEqual(["arm", "alive", 60_000]);
+  expect(machine.effects).toContainEqual(["arm", "alive", 15_000]);
   expect(machine.at(3_660_001, "timer", "alive").state.phase).toBe("connected");
 });
 
 it("is not misled by a clock that was set back", () => {
   const machine = new Machine().connected().at(-3_600_000, "timer", "alive");
-  expect(machine.effects).toEqual([["arm", "alive", 60_000]]);
+  expect(machine.effects).toEqual([["arm", "alive", 15_000]]);
+  expect(machine.at(-3_540_000, "timer", "alive").names()).toEqual(["write 2", "arm alive"]);
+});
+
+it("tries once when hidden or offline, then seldom, and at once when that is over", () => {
+  const machine = new Machine().connected().at(1, "away", true).at(2, "down", 2, 1006, "");
+  expect(machine.effects).toContainEqual(["arm", "loop", 250]);
+  machine.at(252, "timer", "loop").at(300, "refused", 3, { policy: "lost", error: new RingdialError("lookup_failed", "", true) });
+  expect(machine.effects).toContainEqual(["arm", "loop", 30_000]);
+  expect(machine.at(400, "wake").effects).toEqual([]);
+  expect(machine.at(500, "away", false).at(500, "wake").names()).toContain("look 4");
 });
 
 it("forgets what the node said once it says something else", () => {

@@ -1,11 +1,12 @@
 /** The machine alone, with events at given times. */
+import { groupRules } from "../src/machine/groups.js";
 import { type Effect, type Happening, initial, type State } from "../src/machine/state.js";
 import { transition } from "../src/machine/transition.js";
 import { configOf } from "../src/options.js";
 
 /** Feeds events at given times and keeps the effects of the last one. */
 export class Machine {
-  state: State = initial(configOf({ lookup: "x", token: () => "t" }));
+  state: State = initial(configOf({ lookup: "x", token: () => "t" }, groupRules));
   effects: readonly Effect[] = [];
 
   at(now: number, ...what: Happening): this {

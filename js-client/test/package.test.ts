@@ -11,7 +11,7 @@ const run = (command: string, ...args: string[]): string => execFileSync(command
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 
 beforeAll(() => {
-  if (!existsSync(join(root, "dist", "ringdial.min.js"))) execFileSync(process.execPath, [join(root, "scripts", "build.mjs")]);
+  if (!existsSync(join(root, "dist", "esm", "core.js"))) execFileSync(process.execPath, [join(root, "scripts", "build.mjs")]);
   rmSync(place, { recursive: true, force: true });
   const target = join(place, "node_modules", "ringdial");
   mkdirSync(target, { recursive: true });
@@ -23,6 +23,8 @@ const NAMES = ["AuthError", "RingdialError", "connect", "createClient"];
 
 it.each([
   ["import", "import.mjs", 'import * as ringdial from "ringdial";'],
+  ["the core", "core.mjs", 'import * as ringdial from "ringdial/core";'],
+  ["the core by require", "core.cjs", 'const ringdial = require("ringdial/core");'],
   ["require", "require.cjs", 'const ringdial = require("ringdial");'],
   ["the single file", "single.mjs", 'import * as ringdial from "./node_modules/ringdial/dist/ringdial.min.js";'],
 ])("%s: named exports, and nothing done by loading or creating", (_, file, load) => {

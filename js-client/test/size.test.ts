@@ -3,13 +3,12 @@ import { gzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import { bundle } from "../scripts/bundle.mjs";
 
-/**
- * 6,000 is the aim. Groups, positions, presence and history took 1,800 more: what of them becomes an entry of its own is
- * settled with the React and testing entries, and the budget then goes down again.
- */
-const BUDGET_BYTES = 7_900;
+/** The README says what costs what. 6,000 is the aim for the core. */
+const BUDGETS: readonly (readonly [entry: string, bytes: number])[] = [
+  ["core.ts", 7_500],
+  ["index.ts", 8_600],
+];
 
-it(`is at most ${BUDGET_BYTES} bytes, bundled, minified and gzipped`, async () => {
-  const { length } = gzipSync(await bundle(), { level: 9 });
-  expect(length).toBeLessThanOrEqual(BUDGET_BYTES);
+it.each(BUDGETS)("%s is at most %i bytes, bundled, minified and gzipped", async (entry, bytes) => {
+  expect(gzipSync(await bundle(entry), { level: 9 }).length).toBeLessThanOrEqual(bytes);
 });

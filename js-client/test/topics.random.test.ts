@@ -4,6 +4,7 @@
  * told of the gap, and ends where the log ends.
  */
 import { expect, it } from "vitest";
+import { groupRules } from "../src/machine/groups.js";
 import { type Effect, type Happening, initial, type State, type TimerName } from "../src/machine/state.js";
 import { transition } from "../src/machine/transition.js";
 import { configOf } from "../src/options.js";
@@ -130,7 +131,7 @@ interface Given {
 }
 
 class World {
-  state: State = initial(configOf({ lookup: "x" }));
+  state: State = initial(configOf({ lookup: "x" }, groupRules));
   now = 0;
   readonly sessions = new Map<number, Session>();
   readonly timers = new Set<TimerName>();

@@ -7,19 +7,26 @@ import { closed, dial } from "./dial.js";
 import { answered, errorOf, flush, orphan } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
-import { admit, ask, refuse, skip, stand } from "./topics.js";
-import { act, disarm, drop, type Turn } from "./turn.js";
+import { admit, refuse, skip, stand } from "./topics.js";
+import { act, ask, disarm, drop, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
 const GRACE_MS = 10_000;
 /** After a sleep the dead-line has passed, but frames may be waiting in the socket. */
 const LAST_CHANCE_MS = 1_000;
+/** How often the wall clock is looked at: timers of a machine that sleeps stand still. */
+const LOOK_MS = 15_000;
 /** A connection that held for so long clears the count of failures. */
 const HEALTHY_MS = 30_000;
 
 /** How long a link may be silent. */
-export function deadline(link: Link): number {
+function deadline(link: Link): number {
   return link.heartbeatMs * 2 + GRACE_MS;
+}
+
+/** Arms the timer `alive`: for the dead-line, or to look at the clock before it. */
+export function guard(t: Turn, link: Link): void {
+  act(t, "arm", "alive", Math.min(link.heardAt + deadline(link) - t.now, LOOK_MS));
 }
 
 export function linkDown(t: Turn, link: Link, code: number, reason: string): void {
@@ -30,7 +37,7 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   const link = { ...before, heardAt: t.now, said: undefined };
   t.link = link;
   // The dead-line was cut short by a probe: give it its full length again.
-  if (t.suspect) act(t, "arm", "alive", deadline(link));
+  if (t.suspect) guard(t, link);
   t.suspect = false;
   if (frame.op === "moved") return plan(t, frame);
   if (frame.op === "presence") {
@@ -112,9 +119,10 @@ export function silence(t: Turn, link: Link): void {
   if (t.suspect) {
     return lost(t, link, { policy: "now", error: new RingdialError("silent", "", true) });
   }
-  const left = link.heardAt + deadline(link) - t.now;
-  if (left <= 0) return probe(t, link, LAST_CHANCE_MS);
-  act(t, "arm", "alive", Math.min(left, deadline(link)));
+  // The clock may have been set back.
+  t.link = { ...link, heardAt: Math.min(link.heardAt, t.now) };
+  if (t.now - link.heardAt >= deadline(link)) probe(t, link, LAST_CHANCE_MS);
+  else guard(t, t.link);
 }
 
 /** Any frame within `ms`, or the link is lost. */

@@ -3,12 +3,12 @@ import { closePolicy, type Failure } from "../codes.js";
 import { AuthError, RingdialError } from "../errors.js";
 import type { LookupAnswer } from "../types.js";
 import { type Frame, helloFrame, readWelcome, type Welcome } from "../wire.js";
-import { deadline, inSession, part } from "./connected.js";
+import { guard, inSession, part } from "./connected.js";
 import { errorOf, flush } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Dial } from "./state.js";
-import { ask, resume, stand } from "./topics.js";
-import { act, disarm, drop, type Turn } from "./turn.js";
+import { resume, stand } from "./topics.js";
+import { act, ask, disarm, drop, type Turn } from "./turn.js";
 
 const AVOID_MAX = 8;
 
@@ -78,7 +78,7 @@ function arrived(t: Turn, { socket, grant }: Dial, { topics, ...welcome }: Welco
   t.spreadMs = welcome.spreadMs;
   t.avoid = [];
   disarm(t, "loop", "move");
-  act(t, "arm", "alive", deadline(link));
+  guard(t, link);
   for (const [name, standing] of Object.entries(topics)) stand(t, socket, name, standing);
   // In this order: a join that is one send too many is repeated, a send is refused.
   flush(t);

@@ -9,7 +9,6 @@ import { RingdialError } from "../errors.js";
 import type { Ack } from "../types.js";
 import { asText, type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
-import { replied } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 /** Takes in a send, or says why not. It is written at once if there is a link. */
@@ -51,7 +50,7 @@ export function answered(t: Turn, socket: number, frame: Frame): void {
   const { op, ref: echoed, ...rest } = frame;
   const ref = String(echoed);
   const entry = t.outbox.find((waiting) => waiting.ref === ref);
-  if (!entry) return replied(t, frame);
+  if (!entry) return t.config.groups?.replied(t, frame);
   if (op === "error" && entry.socket !== socket) return;
   t.outbox = t.outbox.filter((waiting) => waiting !== entry);
   if (op === "ack") act(t, "settle", ref, rest as Ack);

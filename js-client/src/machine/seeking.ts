@@ -8,6 +8,9 @@ import { dial, overdue } from "./dial.js";
 import { remove } from "./outbox.js";
 import { act, disarm, drop, type Turn } from "./turn.js";
 
+/** Between tries of a hidden page, or of a device that says it is offline; then `wake` comes. */
+const AWAY_MS = 30_000;
+
 /** From the start, or again after the end. */
 export function begin(t: Turn): void {
   t.phase = "connecting";
@@ -42,7 +45,8 @@ export function retry(t: Turn, { policy, error }: Failure): void {
   const refresh = policy === "refresh";
   if (policy === "stop") return end(t, error);
   if (refresh && (t.refreshed || !t.config.renewable)) return end(t, error);
-  const ms = delay(policy, t.failures, t.roll, t, error.retryAfterMs);
+  const least = t.away && t.failures ? AWAY_MS : 0;
+  const ms = Math.max(least, delay(policy, t.failures, t.roll, t, error.retryAfterMs));
   const reason = refresh ? "rejected" : "lost";
   if (t.phase !== "connecting") t.phase = "reconnecting";
   t.ask = 0;

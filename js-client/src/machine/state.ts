@@ -3,6 +3,7 @@ import type { Failure } from "../codes.js";
 import type { RingdialError } from "../errors.js";
 import type { Ack, Gap, LookupAnswer, Message, Moved, PresenceChange, Reason, Since, Status } from "../types.js";
 import type { Frame, Welcome } from "../wire.js";
+import type { Turn } from "./turn.js";
 
 /** Milliseconds, but for the two outbox bounds. */
 export interface Config {
@@ -18,6 +19,18 @@ export interface Config {
   readonly maxChars: number;
   /** Whether another token can be had by asking again. */
   readonly renewable: boolean;
+  /** Undefined: this client has no groups but those of its token. */
+  readonly groups: GroupRules | undefined;
+}
+
+/** What a client that joins groups knows more: machine/groups.ts. */
+export interface GroupRules {
+  /** Says on the link what it was not told yet. */
+  ask(t: Turn): void;
+  /** An `ack` or `error` that is no send's. */
+  replied(t: Turn, frame: Frame): void;
+  follow(t: Turn, topic: string, since: Since | undefined, presence: boolean): void;
+  unfollow(t: Turn, topic: string): void;
 }
 
 /** A send without an answer. */
@@ -111,6 +124,8 @@ export interface State {
   readonly outbox: readonly Entry[];
   /** By name. They outlive connections, and `closed` too. */
   readonly topics: Readonly<Record<string, Topic>>;
+  /** The page is hidden or the device offline: only the first try comes early. */
+  readonly away: boolean;
   /** Nodes that could not be reached since the last `welcome`. */
   readonly avoid: readonly string[];
   /** In a row, without 30 s of health in between. */
@@ -144,6 +159,7 @@ export type Happening =
   | ["connect"]
   | ["close"]
   | ["wake"]
+  | ["away", away: boolean]
   /** Any request that is answered; repeated on a new connection unless it is ephemeral. */
   | ["send", ref: string, text: string, ephemeral: boolean, silent: boolean]
   | ["cancel", ref: string]
@@ -205,6 +221,7 @@ export function initial(config: Config): State {
     suspect: false,
     outbox: [],
     topics: {},
+    away: false,
     avoid: [],
     failures: 0,
     refreshed: false,

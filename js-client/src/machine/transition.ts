@@ -14,8 +14,7 @@ import { dialDown, greet, ofDial, overdue } from "./dial.js";
 import { expire, remove, send } from "./outbox.js";
 import { begin, end, granted, look, next, retry } from "./seeking.js";
 import { type Event, type Happening, type Next, type State, statusOf } from "./state.js";
-import { ask, follow, unfollow } from "./topics.js";
-import { act, type Turn } from "./turn.js";
+import { act, ask, type Turn } from "./turn.js";
 
 export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
   const t: Turn = { ...before, effects: [], now, roll };
@@ -40,14 +39,21 @@ const handlers: Handlers = {
   /** Does not cut a wait short that the server asked for. */
   wake(t) {
     if (t.link) probe(t, t.link);
-    else if (t.retryAt && t.cause?.retryAfterMs === undefined) look(t, t.reason);
+    else if (t.retryAt && !t.away && t.cause?.retryAfterMs === undefined) look(t, t.reason);
+  },
+  away(t, away) {
+    t.away = away;
   },
   send,
   cancel(t, ref) {
     remove(t, (entry) => entry.ref === ref, "aborted");
   },
-  follow,
-  unfollow,
+  follow(t, ...how) {
+    t.config.groups?.follow(t, ...how);
+  },
+  unfollow(t, topic) {
+    t.config.groups?.unfollow(t, topic);
+  },
   granted(t, ask, grant) {
     if (ask === t.ask) granted(t, grant);
   },

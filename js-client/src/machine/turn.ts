@@ -16,6 +16,11 @@ export function disarm(t: Turn, ...timers: TimerName[]): void {
   for (const timer of timers) act(t, "disarm", timer);
 }
 
+/** Says on the link what it was not told yet of groups. */
+export function ask(t: Turn): void {
+  t.config.groups?.ask(t);
+}
+
 /** 0 and undefined: no socket. */
 export function drop(t: Turn, ...sockets: (number | undefined)[]): void {
   for (const socket of sockets) if (socket) act(t, "drop", socket);

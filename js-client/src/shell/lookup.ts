@@ -29,14 +29,14 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
   };
 }
 
-/** One of several is picked at random, so that clients spread, and kept until it fails. */
+/** Several are shuffled once, so that clients spread over the others too when one fails; one is kept until it fails. */
 function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => number): LookupStep {
-  const urls = [lookup].flat() as string[];
-  let turn = Math.floor(random() * urls.length);
+  const shuffled = ([lookup].flat() as string[]).map((url) => [random(), url] as const).sort(([a], [b]) => a - b);
+  let turn = 0;
   return async ({ token, avoid, signal }) => {
     const fields = [["id", id], ["service", service], ...avoid.map((node) => ["avoid", node])];
     const query = fields.flatMap(([name, value]) => (value ? `${name}=${encodeURIComponent(value)}` : []));
-    const url = urls[turn++ % urls.length] as string;
+    const [, url] = shuffled[turn++ % shuffled.length] as [number, string];
     const response = await (fetch ?? (globalThis as unknown as { fetch: FetchFunction }).fetch)(
       url + (url.includes("?") ? "&" : "?") + query.join("&"),
       { headers: token ? { authorization: `Bearer ${token}` } : {}, signal, cache: "no-store" },

@@ -1,0 +1,17 @@
+/** `ringdial/core`: the client without group handles, for pages that count bytes. The groups of its token come as messages of the client. */
+import { begun, clientOf } from "./client.js";
+import type { ClientOptions, CoreClient, Signal } from "./types.js";
+
+export { AuthError, RingdialError } from "./errors.js";
+export type { ErrorDetails } from "./errors.js";
+export type * from "./types.js";
+
+/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
+export function createClient<Data = unknown>(options: ClientOptions): CoreClient<Data> {
+  return clientOf<Data>(options);
+}
+
+/** Creates a client and connects it. Rejects if it stops first; aborting the signal closes it. */
+export function connect<Data = unknown>(options: ClientOptions & { readonly signal?: Signal }): Promise<CoreClient<Data>> {
+  return begun(createClient<Data>(options), options);
+}

@@ -1,0 +1,63 @@
+/**
+ * Groups that the application joins and leaves: `hello` names those that are wanted, and what it cannot say, or came too late for it, is
+ * said by a `join` or `leave` once there is a link. Not every client has this part: see {@link GroupRules}.
+ */
+import type { Since } from "../types.js";
+import { asText, type Frame, positive } from "../wire.js";
+import type { GroupRules } from "./state.js";
+import { forget, placeOf, put, refuse, stand } from "./topics.js";
+import { act, type Turn } from "./turn.js";
+
+/** At least so long, and up to twice that, before a `join` or `leave` is repeated that was refused for the time being. */
+const AGAIN_MS = 1_000;
+
+export const groupRules: GroupRules = { ask, replied, follow, unfollow };
+
+/** The application wants a group. One that is followed already goes on from where it is. */
+function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
+  const before = t.topics[name] ?? { ...since, asked: 0, from: Infinity };
+  const { want } = before;
+  if (want === "leave") put(t, name, { ...before, ...since, want: "join", presence, from: Infinity, leaving: true });
+  else if (!want || (presence && !before.presence)) put(t, name, { ...before, want: "join", presence, asked: 0 });
+  ask(t);
+}
+
+function unfollow(t: Turn, name: string): void {
+  if (!t.link && !t.dial) return forget(t, name);
+  put(t, name, { asked: 0, want: "leave" });
+  ask(t);
+}
+
+/**
+ * Says on the link what it was not told yet. During a dial nothing: two sockets would join at two places, with a hole between.
+ * A group that the session is in stays where it is if no place is said, once the node knows where that is: with a place it would
+ * begin there again, and what is on its way from before would come twice.
+ */
+function ask(t: Turn): void {
+  const socket = t.dial ? 0 : (t.link?.socket ?? 0);
+  for (const [name, topic] of Object.entries(t.topics)) {
+    const { want, asked, presence, leaving, inside, pending } = topic;
+    if (!socket || !want || asked === socket || pending === socket) continue;
+    const ref = `t${++t.count}`;
+    put(t, name, { ...topic, asked: socket, ref });
+    const since = inside === socket ? undefined : placeOf(topic);
+    const what = leaving ? { op: "leave" } : { op: want, since, presence: presence || undefined };
+    act(t, "write", socket, JSON.stringify({ ...what, ref, group: name.slice(2) }));
+  }
+}
+
+/** An answer to a `join` or `leave`. */
+function replied(t: Turn, frame: Frame): void {
+  const { op, ref, code, temporary } = frame;
+  const [name, topic] = Object.entries(t.topics).find(([, topic]) => ref && topic.ref === ref) ?? [];
+  if (!name || !topic) return;
+  const done = op === "ack" || !temporary;
+  if (done && topic.leaving) {
+    put(t, name, { ...topic, asked: 0, leaving: false });
+    return ask(t);
+  }
+  if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
+  if (done) return refuse(t, name, asText(code));
+  put(t, name, { ...topic, asked: 0 });
+  act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
+}
