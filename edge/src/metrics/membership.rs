@@ -12,6 +12,8 @@ use super::{Figure, Source, labels};
 pub struct Membership {
     status: Option<KeeperStatus>,
     ring: Option<Arc<Ring>>,
+    suspects: Option<u64>,
+    observers: Option<u64>,
 }
 
 /// Reads one keeper. Labelled `service`, and `node` where it is a node's.
@@ -45,6 +47,16 @@ impl Source for MembershipFigures {
         Figure::gauge("ringdial_store_notices", "Whether the store's notices of changes arrive", |read| {
             read.status.map(|status| u64::from(status.notices))
         }),
+        Figure::counter(
+            "ringdial_store_stalls",
+            "Times that the store had heard of nobody for half a lease and extended all leases",
+            |read| read.counts().stalls,
+        ),
+        Figure::counter(
+            "ringdial_store_mended",
+            "Times that the store threw away something foreign in place of leases",
+            |read| read.counts().mended,
+        ),
         Figure::counter("ringdial_store_errors", "Operations on the store that failed", |read| {
             read.counts().store_errors
         }),
@@ -68,6 +80,25 @@ impl Source for MembershipFigures {
             "Nodes that this process took out when their leases had lapsed",
             |read| read.counts().reaped,
         ),
+        Figure::gauge("ringdial_suspects", "Nodes that seem dead: lookups pass over them", |read| {
+            read.suspects
+        }),
+        Figure::counter("ringdial_suspicions", "Times that this process said a node seems dead", |read| {
+            read.counts().suspicions
+        }),
+        Figure::counter(
+            "ringdial_suspicions_refuted",
+            "Of these, times that the node proved alive by a renewal",
+            |read| read.counts().refuted,
+        ),
+        Figure::counter(
+            "ringdial_leases_capped",
+            "Leases that end sooner since this process and most others suspect their nodes",
+            |read| read.counts().capped,
+        ),
+        Figure::gauge("ringdial_observers", "Lookup services that the store heard of lately", |read| {
+            read.observers
+        }),
         Figure::counter("ringdial_ring_offers", "Newer rings that came from peers", |read| {
             read.counts().offers_adopted
         }),
@@ -86,7 +117,12 @@ impl Source for MembershipFigures {
 impl Membership {
     /// As `keeper` has it.
     pub fn of(keeper: &Keeper) -> Self {
-        Self { status: Some(keeper.status()), ring: keeper.ring() }
+        Self {
+            status: Some(keeper.status()),
+            ring: keeper.ring(),
+            suspects: u64::try_from(keeper.suspects().borrow().len()).ok(),
+            observers: Some(keeper.observers()),
+        }
     }
 
     fn counts(&self) -> KeeperCounts {
