@@ -11,14 +11,14 @@
 use bytes::{Buf, BufMut, Bytes};
 
 /// Bytes in front of a message's frames.
-pub(super) const HEADER_BYTES: usize = 8;
+pub const HEADER_BYTES: usize = 8;
 /// Bytes in front of a frame's payload.
-pub(super) const FRAME_HEAD_BYTES: usize = 5;
+pub const FRAME_HEAD_BYTES: usize = 5;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The owner's.
     Payload = 0,
     /// A sign of life.
@@ -31,38 +31,38 @@ pub(super) enum Kind {
 
 /// A message that was checked whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Batch {
+pub struct Batch {
     /// The sender's ring version.
-    pub(super) ring: u64,
+    pub ring: u64,
     /// Number of payload frames.
-    pub(super) payloads: u64,
+    pub payloads: u64,
     /// The peer asks for the ring record.
-    pub(super) want_ring: bool,
+    pub want_ring: bool,
     /// The peer's ring record, the last one if there are several.
-    pub(super) record: Option<Bytes>,
+    pub record: Option<Bytes>,
     frames: Bytes,
 }
 
 /// The payload frames of a batch, in order.
-pub(super) struct Payloads {
+pub struct Payloads {
     rest: Bytes,
 }
 
 /// Starts a message; its header is filled in last, by [`stamp`].
-pub(super) fn begin(message: &mut Vec<u8>) {
+pub fn begin(message: &mut Vec<u8>) {
     message.clear();
     message.put_u64_le(0);
 }
 
 /// Writes the sender's ring version into the header.
-pub(super) fn stamp(message: &mut [u8], ring: u64) {
+pub fn stamp(message: &mut [u8], ring: u64) {
     if let Some(header) = message.first_chunk_mut::<HEADER_BYTES>() {
         *header = ring.to_le_bytes();
     }
 }
 
 /// Appends a frame. The payload has at most [`super::FRAME_BYTES_MAX`] bytes.
-pub(super) fn push(message: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+pub fn push(message: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
     // Cannot truncate: FRAME_BYTES_MAX is far below u32::MAX.
     message.put_u32_le(payload.len() as u32 + 1);
     message.put_u8(kind as u8);
@@ -73,7 +73,7 @@ pub(super) fn push(message: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
 
 impl Batch {
     /// Checks the whole message, so that nothing of a broken one is acted on.
-    pub(super) fn parse(mut message: Bytes) -> Result<Self, &'static str> {
+    pub fn parse(mut message: Bytes) -> Result<Self, &'static str> {
         if message.len() < HEADER_BYTES {
             return Err("a message without a header");
         }
@@ -95,12 +95,12 @@ impl Batch {
     }
 
     /// Bytes of all frames.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.frames.len()
     }
 
     /// The payload frames.
-    pub(super) fn payloads(self) -> Payloads {
+    pub fn payloads(self) -> Payloads {
         Payloads { rest: self.frames }
     }
 }

@@ -18,7 +18,7 @@ use super::batch::Batch;
 const SPACING: u32 = 8;
 
 /// The batches of one link that wait for a ring.
-pub(super) struct Follow {
+pub struct Follow {
     wait: Duration,
     bytes_max: usize,
     held: VecDeque<Batch>,
@@ -41,22 +41,24 @@ struct Asked {
 
 /// What the links of one process asked for last, whichever it was.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub struct Asks {
     last: Option<(u64, Instant)>,
 }
 
 /// A batch that may be acted on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Due {
-    pub(super) batch: Batch,
+pub struct Due {
+    /// The batch.
+    pub batch: Batch,
     /// The wait for its ring was in vain and ended with it.
-    pub(super) missed: bool,
+    pub missed: bool,
 }
 
 // === impl Follow ===
 
 impl Follow {
-    pub(super) fn new(wait: Duration, bytes_max: usize) -> Self {
+    /// Nothing waits yet. Batches wait for `wait` at most, and this many bytes of them.
+    pub fn new(wait: Duration, bytes_max: usize) -> Self {
         Self {
             wait,
             bytes_max,
@@ -70,7 +72,7 @@ impl Follow {
     }
 
     /// A batch arrived.
-    pub(super) fn arrived(&mut self, batch: Batch) {
+    pub fn arrived(&mut self, batch: Batch) {
         self.heard_of = self.heard_of.max(batch.ring);
         if batch.payloads > 0 {
             self.held_bytes += batch.len();
@@ -79,7 +81,7 @@ impl Follow {
     }
 
     /// Whether to ask this link's peer for its record now; then it counts as asked.
-    pub(super) fn ask(&mut self, have: u64, now: Instant, asks: &mut Asks) -> bool {
+    pub fn ask(&mut self, have: u64, now: Instant, asks: &mut Asks) -> bool {
         // The same peer would give the same answer again: the keeper may need a moment, or does not believe it.
         let is_new = |asked: &Asked| asked.answered && asked.version < self.heard_of;
         let too_early = |asked: &Asked| now < asked.at + self.wait && !is_new(asked);
@@ -94,19 +96,19 @@ impl Follow {
     }
 
     /// Whether this link has heard of a later version than `have`.
-    pub(super) fn is_behind(&self, have: u64) -> bool {
+    pub fn is_behind(&self, have: u64) -> bool {
         self.heard_of > have
     }
 
     /// A record came.
-    pub(super) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         if let Some(asked) = &mut self.asked {
             asked.answered = true;
         }
     }
 
     /// The next batch that may be acted on.
-    pub(super) fn next(&mut self, have: u64, now: Instant) -> Option<Due> {
+    pub fn next(&mut self, have: u64, now: Instant) -> Option<Due> {
         let first = self.held.front()?;
         let mut missed = false;
         if first.ring > have.max(self.given_up) {
@@ -125,12 +127,12 @@ impl Follow {
     }
 
     /// Whether frames wait.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Whether so much waits that nothing more should be read.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.held_bytes >= self.bytes_max
     }
 }

@@ -15,11 +15,11 @@
 //! Nothing here retries or stores a frame: what was queued on a link is lost with it, and its owner is told.
 
 mod backoff;
-mod batch;
+pub mod batch;
 mod counts;
 mod dial;
 mod events;
-mod follow;
+pub mod follow;
 mod handshake;
 mod link;
 mod links;

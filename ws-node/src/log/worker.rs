@@ -76,7 +76,9 @@ impl LogWorker {
         let mut calls = JoinSet::new();
         loop {
             self.begin(&mut calls, &log);
+            // One order, so that simulations repeat; each of these comes to rest by itself.
             tokio::select! {
+                biased;
                 () = end.cancelled() => return,
                 () = self.queue.ready() => {}
                 Some(Ok(ended)) = calls.join_next() => {

@@ -1,0 +1,168 @@
+//! What the log did, by somebody who sees every call: which number stands at which place. It judges the log's own rules,
+//! and tells others whether what they were told of is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster::log::{Append, Batch, Epoch, Fence, Open, Position};
+
+use crate::shared::Life;
+
+/// All topics.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogBook {
+    topics: BTreeMap<String, Shelf>,
+    /// Places that were filled and then lost, with what was there.
+    lost: BTreeSet<(String, u64, u64, u64)>,
+    /// How often the log lost something.
+    pub(crate) losses: u64,
+}
+
+/// One topic.
+#[derive(Debug, Clone)]
+struct Shelf {
+    head: Position,
+    highest: Fence,
+    /// Who wrote under which version of the ring.
+    writers: BTreeMap<u64, usize>,
+    /// The numbers of this epoch, by offset.
+    entries: BTreeMap<u64, u64>,
+    losses: u64,
+}
+
+impl LogBook {
+    /// A home opened a topic.
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub(crate) fn opened(&mut self, life: Life, open: &Open<'_>, at: Position) -> Result<(), String> {
+        self.enter(life, open, at, at.offset)
+    }
+
+    /// A home appended to it.
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub(crate) fn appended(&mut self, life: Life, append: &Append<'_>, batch: &Batch) -> Result<(), String> {
+        let new =
+            |result: &&Result<cluster::log::Appended, _>| result.as_ref().is_ok_and(|new| !new.repeated);
+        let (name, head) = (append.open.topic.name, batch.opened.position);
+        let count = batch.results.iter().filter(new).count() as u64;
+        self.enter(life, &append.open, head, head.offset.saturating_sub(count))?;
+        let Some(shelf) = self.topics.get_mut(name) else { return Ok(()) };
+        if count > 0 {
+            let writer = *shelf.writers.entry(append.open.fence.version.as_u64()).or_insert(life.place);
+            if writer != life.place {
+                let version = append.open.fence.version;
+                return Err(format!("n{writer} and {life} both write {name} as its home by ring {version}"));
+            }
+        }
+        for (message, result) in append.messages.iter().zip(&batch.results) {
+            let Ok(appended) = result else { continue };
+            let (at, number) = (appended.position, number_of(message.data));
+            if appended.repeated {
+                continue;
+            }
+            if at.offset != shelf.head.offset + 1 {
+                return Err(format!("{name} goes on at {at:?} behind {:?}", shelf.head));
+            }
+            if let Some((offset, _)) = shelf.entries.iter().find(|(_, other)| **other == number) {
+                return Err(format!("{number} is in {name} twice, at {offset} and {}", at.offset));
+            }
+            shelf.entries.insert(at.offset, number);
+            shelf.head = at;
+        }
+        Ok(())
+    }
+
+    /// Whether this number stands at this place, or did before it was lost.
+    pub(crate) fn holds(&self, topic: &str, at: Position, number: u64) -> bool {
+        let shelf = self.topics.get(topic).filter(|shelf| shelf.head.epoch == at.epoch);
+        shelf.is_some_and(|shelf| shelf.entries.get(&at.offset) == Some(&number))
+            || self.lost.contains(&(topic.to_owned(), at.epoch.as_u64(), at.offset, number))
+    }
+
+    /// Where a topic stands.
+    pub(crate) fn head(&self, topic: &str) -> Option<Position> {
+        self.topics.get(topic).map(|shelf| shelf.head)
+    }
+
+    /// Whether this number was lost somewhere in a topic.
+    pub(crate) fn was_lost(&self, topic: &str, at: Position) -> bool {
+        let from = (topic.to_owned(), at.epoch.as_u64(), at.offset, 0);
+        let to = (topic.to_owned(), at.epoch.as_u64(), at.offset, u64::MAX);
+        self.lost.range(from..=to).next().is_some()
+    }
+
+    /// The log goes back to what it was at the time of `copy`; to nothing without one.
+    pub(crate) fn rolled_back(&mut self, copy: Option<&Self>) {
+        let before = std::mem::take(&mut self.topics);
+        self.losses += 1;
+        for (name, shelf) in &before {
+            let kept = copy.and_then(|copy| copy.topics.get(name));
+            let kept =
+                kept.filter(|kept| kept.head.epoch == shelf.head.epoch).map_or(0, |kept| kept.head.offset);
+            self.lose(name, shelf, kept);
+        }
+        self.topics = copy.map(|copy| copy.topics.clone()).unwrap_or_default();
+    }
+
+    /// Somebody comes to a topic as its home and finds it there; `before` is its head without what he brings.
+    fn enter(&mut self, life: Life, open: &Open<'_>, at: Position, before: u64) -> Result<(), String> {
+        let (name, losses) = (open.topic.name, self.losses);
+        let found = Position { offset: before, ..at };
+        if let Some(known) = open.known.filter(|known| known.epoch == at.epoch && known.offset > before) {
+            return Err(format!("{name} goes on at {found:?} although {life} knows of {known:?}"));
+        }
+        let Some(shelf) = self.topics.get_mut(name) else {
+            self.topics.insert(name.to_owned(), Shelf::new(open.fence, found, losses));
+            return Ok(());
+        };
+        if open.fence.version < shelf.highest.version {
+            let (version, highest) = (open.fence.version, shelf.highest.version);
+            return Err(format!("{life} opened {name} by ring {version} after somebody did by {highest}"));
+        }
+        if shelf.head.epoch == at.epoch {
+            if shelf.head.offset != before {
+                return Err(format!("{name} is at {found:?} and was at {:?}", shelf.head));
+            }
+            shelf.highest.version = open.fence.version;
+            shelf.highest.generation = shelf.highest.generation.max(open.fence.generation);
+            shelf.losses = losses;
+            return Ok(());
+        }
+        let generation = open.fence.generation > shelf.highest.generation;
+        let rolled_back = open
+            .known
+            .is_some_and(|known| known.epoch == shelf.head.epoch && known.offset > shelf.head.offset);
+        if !generation && !rolled_back && shelf.losses == losses {
+            return Err(format!("{name} begins anew at {found:?} after {:?} for no reason", shelf.head));
+        }
+        let old = std::mem::replace(shelf, Shelf::new(open.fence, found, losses));
+        self.lose(name, &old, 0);
+        Ok(())
+    }
+
+    fn lose(&mut self, name: &str, shelf: &Shelf, kept: u64) {
+        let gone = shelf.entries.range(kept + 1..);
+        let epoch = shelf.head.epoch.as_u64();
+        self.lost.extend(gone.map(|(offset, number)| (name.to_owned(), epoch, *offset, *number)));
+    }
+}
+
+// === impl Shelf ===
+
+impl Shelf {
+    fn new(highest: Fence, head: Position, losses: u64) -> Self {
+        Self { head, highest, writers: BTreeMap::new(), entries: BTreeMap::new(), losses }
+    }
+}
+
+/// The number that is a message's data.
+pub(crate) fn number_of(data: &[u8]) -> u64 {
+    std::str::from_utf8(data).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// An epoch as clients write it.
+pub(crate) fn epoch_of(text: &str) -> Option<Epoch> {
+    Epoch::from_hex(text)
+}
