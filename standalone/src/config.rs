@@ -12,12 +12,12 @@ use lookup_service::config::{
     ANSWERS as ANSWERS_OF_LOOKUPS, API, Answers, CALLERS, LISTEN, answers, api_keys, callers,
 };
 use lookup_service::{ApiKeys, Callers};
-use ws_node::{LIMITS, RETENTION, SessionLimits, retentions, session_limits};
+use ws_node::{DRAIN_DEADLINE, LIMITS, RETENTION, SessionLimits, drain_deadline, retentions, session_limits};
 
 /// How many nodes one process may hold.
 const NODES: RangeInclusive<u64> = 1..=16;
 
-const PARTS: [Flag; 3] = [
+const PARTS: [Flag; 4] = [
     Flag::value("nodes", "COUNT", "How many nodes: n1, n2 and so on.").default("3"),
     Flag::value(
         "node-listen-ip",
@@ -25,6 +25,7 @@ const PARTS: [Flag; 3] = [
         "Where clients reach the nodes, each on a free port. With another address of this host others can talk too.",
     )
     .default("127.0.0.1"),
+    DRAIN_DEADLINE,
     shared::LEASE,
 ];
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub nodes: usize,
     /// Where they listen for clients.
     pub node_ip: IpAddr,
+    /// How long a node that is drained through the API waits for its clients to move.
+    pub drain_deadline: Duration,
     /// A node's lease.
     pub lease: Duration,
     /// How callers are known.
@@ -102,6 +105,7 @@ pub fn read(settings: &mut Settings) -> Config {
         public: shared::public(settings),
         nodes: usize::try_from(settings.number("nodes", NODES)).unwrap_or(1),
         node_ip: settings.required("node-listen-ip", Ipv4Addr::LOCALHOST.into(), address),
+        drain_deadline: drain_deadline(settings),
         lease: shared::lease(settings),
         callers,
         answers: answers(settings),

@@ -17,7 +17,7 @@ use lookup_service::{LookupService, Origins, ServiceStore};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use ws_node::{NodeConfig, WsNode};
+use ws_node::{NodeConfig, Stop, WsNode};
 
 use crate::config::Config;
 use crate::page::pages;
@@ -141,13 +141,11 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
         let failed = |cause| RunError::Node { id: id.clone(), cause };
         let node = WsNode::new(node_config(&id, config)).map_err(failed)?;
         node.register(&mut page);
-        readiness.push(Box::new(node.readiness()));
+        let gone = CancellationToken::new();
+        readiness.push(while_there(node.readiness(), gone.clone()));
         let running = node.join(sockets, store.clone(), log.clone(), &parts.stop).await.map_err(failed)?;
         nodes.push(NodeAddress { id: id.clone(), url: running.url.clone(), peer: running.peer.clone() });
-        let stop = parts.stop.clone();
-        parts
-            .tasks
-            .spawn(async move { running.serve(stop).await.map_err(|cause| RunError::Node { id, cause }) });
+        parts.serve_node(id, running, gone);
     }
     let origin = origin(sockets.public.address(), config.public.tls.is_some());
     let own = own_origins(&origin, sockets.public.address());
@@ -167,14 +165,21 @@ async fn begin(sockets: Sockets, config: &Config, parts: &mut Parts) -> Result<B
 // === impl Running ===
 
 impl Running {
-    /// Serves until `shutdown`, then ends gently: the nodes leave the ring and close every session with 4002.
+    /// Serves until `shutdown`, then ends all at once, in order: the nodes leave the ring and close every session with
+    /// 4002. A node that is drained through the API before ends alone.
     ///
     /// # Errors
     /// A part failed; all others have been ended then.
     pub async fn serve(mut self, shutdown: CancellationToken) -> Result<(), RunError> {
-        let early = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            Some(ended) = self.parts.tasks.join_next() => ended.map_err(RunError::from).flatten(),
+        let early = loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break Ok(()),
+                Some(ended) = self.parts.tasks.join_next() => match ended.map_err(RunError::from).flatten() {
+                    // A node was drained.
+                    Ok(()) => {}
+                    failure => break failure,
+                },
+            }
         };
         let rest = self.parts.end().await;
         self.admin_stop.cancel();
@@ -186,6 +191,21 @@ impl Running {
 // === impl Parts ===
 
 impl Parts {
+    /// Cancels `gone` if the node ends before all do.
+    fn serve_node(&mut self, id: String, node: ws_node::Running, gone: CancellationToken) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            node.serve(Stop::at_once(stop.clone()))
+                .await
+                .map_err(|cause| RunError::Node { id: id.clone(), cause })?;
+            if !stop.is_cancelled() {
+                gone.cancel();
+                tracing::info!(node = id, "the node was drained and is gone; the others go on");
+            }
+            Ok(())
+        });
+    }
+
     /// Returns when the lookups know the ring.
     async fn serve_lookups(&mut self, lookups: LookupService, listener: Listener) -> Result<(), RunError> {
         let (ready, is_ready) = oneshot::channel();
@@ -229,6 +249,14 @@ impl From<RunError> for Failure {
     }
 }
 
+/// What a part says until it is `gone`.
+fn while_there(
+    reasons: impl Fn() -> Vec<Reason> + Send + Sync + 'static,
+    gone: CancellationToken,
+) -> Readiness {
+    Box::new(move || if gone.is_cancelled() { Vec::new() } else { reasons() })
+}
+
 fn node_config(id: &str, config: &Config) -> NodeConfig {
     NodeConfig {
         id: id.to_owned(),
@@ -237,6 +265,7 @@ fn node_config(id: &str, config: &Config) -> NodeConfig {
         public_url: None,
         rebalance: ws_node::core::Rebalance::Arcs,
         move_rate: 2_000,
+        drain_deadline: config.drain_deadline,
         public: Public { listen: SocketAddr::new(config.node_ip, 0), ..config.public.clone() },
         // Links do not leave the process' host.
         peering: Peering { listen: LOOPBACK, address: None, tls: None, ca: None },
@@ -258,6 +287,7 @@ fn lookups(
         secrets: Secrets::new(config.secrets.current.as_ref().map_or("", Hidden::expose), &previous)?,
         callers: config.callers.clone(),
         ticket_life_s: config.answers.ticket_life_s,
+        lookups_per_node: lookup_service::LOOKUPS_PER_NODE,
         origins: if config.own_origins { own } else { config.answers.origins.clone() },
         api_keys: config.api_keys.clone(),
         message_bytes_max: config.limits.message_bytes,
@@ -285,4 +315,3 @@ fn origin(listening: SocketAddr, tls: bool) -> String {
     }
     format!("{}://{shown}", if tls { "https" } else { "http" })
 }
-        lookups_per_node: lookup_service::LOOKUPS_PER_NODE,

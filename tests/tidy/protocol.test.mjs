@@ -25,7 +25,7 @@ const TIMES = {
   'that the last socket lost counts as there': ['ws-node/src/config.rs', /"presence-grace"[^)]*\)\s*\.default\("(\d+)s"\)/, 1000],
   'between two moved to a session, the first time': ['ws-node/src/core/moves.rs', /const PAUSE_MS: u64 = ([\d_]+)/, 1],
   'that avoid holds at a node': ['ws-node/src/core/moves.rs', /const AVOID_MS: u64 = ([\d_]+)/, 1],
-  'an offer of a move': ['ws-node/src/run.rs', /const MOVE_DEADLINE_MS: u64 = ([\d_]+)/, 1],
+  'an offer of a move': ['ws-node/src/setup.rs', /const MOVE_DEADLINE_MS: u64 = ([\d_]+)/, 1],
 };
 
 test('its JavaScript computes the points of the vectors', () => {

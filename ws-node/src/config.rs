@@ -47,11 +47,20 @@ static NODE: &[Flag] = &[
     Flag::value(
         "rebalance",
         "POLICY",
-        "Whom to move when the ring changes: arcs (those whose home changed) or none.",
+        "Whom to move when the ring changes: arcs (those whose home changed), all (every client looks up again) or none.",
     )
     .default("arcs"),
     Flag::value("move-rate", "COUNT", "Sessions asked to move, a second.").default("2000"),
+    DRAIN_DEADLINE,
 ];
+
+/// Read by [`drain_deadline`]. A process that embeds nodes takes the same flag.
+pub const DRAIN_DEADLINE: Flag = Flag::value(
+    "drain-deadline",
+    "TIME",
+    "How long a node that is to go away waits for its clients to move; 0s: not at all.",
+)
+.default("30s");
 
 const WAIT_REPLICAS: Flag = Flag::value(
     "redis-wait-replicas",
@@ -92,6 +101,8 @@ pub struct NodeConfig {
     pub rebalance: Rebalance,
     /// Sessions asked to move, a second.
     pub move_rate: u32,
+    /// How long to wait for clients to move before the end.
+    pub drain_deadline: Duration,
     /// The public port.
     pub public: Public,
     /// The links between nodes.
@@ -145,7 +156,8 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
     let public = shared::public(settings);
     let remedy = "give wss://HOST/ws as clients reach this node, or an address of this host to --listen";
     shared::reachable(settings, ("listen", public.listen), "public-url", remedy);
-    let rebalance = settings.choice("rebalance", ("arcs", Rebalance::Arcs), &[("none", Rebalance::None)]);
+    let policies = [("all", Rebalance::All), ("none", Rebalance::None)];
+    let rebalance = settings.choice("rebalance", ("arcs", Rebalance::Arcs), &policies);
     let config = NodeConfig {
         id: settings.required("node-id", String::new(), id),
         service: settings.required("service", String::new(), id),
@@ -153,6 +165,7 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
         public_url: settings.optional("public-url", url),
         rebalance,
         move_rate: number(settings, "move-rate", 1..=1_000_000),
+        drain_deadline: drain_deadline(settings),
         public,
         peering: shared::peering(settings),
         store_wait: store.redis_wait,
@@ -162,6 +175,11 @@ pub fn read(settings: &mut Settings) -> (NodeConfig, Surroundings) {
     };
     let wait_replicas = number(settings, "redis-wait-replicas", 0..=100);
     (config, Surroundings { operations, store, wait_replicas })
+}
+
+/// Reads [`DRAIN_DEADLINE`].
+pub fn drain_deadline(settings: &mut Settings) -> Duration {
+    settings.duration("drain-deadline", Duration::ZERO..=Duration::from_secs(86_400))
 }
 
 /// Reads [`LIMITS`].

@@ -2,10 +2,12 @@
 //!
 //! `core` decides and is pure; `frames` reads and writes WebSocket framing; `net` holds the clients' connections;
 //! `log` carries what the core asks of the log; `node`
-//! is the core behind its lock; `run` ties them to sockets, store and links; `follow` keeps them in step with the ring.
+//! is the core behind its lock; `drain` decides how long a node that goes away still serves; `run` ties them to sockets, store and links; `follow` keeps them in step with the ring.
 
+mod certificates;
 mod config;
 pub mod core;
+mod drain;
 mod follow;
 pub mod frames;
 pub mod log;
@@ -14,9 +16,12 @@ mod net;
 mod node;
 mod process;
 mod run;
+mod setup;
 
 pub use config::{
-    COMMAND, LIMITS, NodeConfig, RETENTION, SessionLimits, Surroundings, read, retentions, session_limits,
+    COMMAND, DRAIN_DEADLINE, LIMITS, NodeConfig, RETENTION, SessionLimits, Surroundings, drain_deadline,
+    read, retentions, session_limits,
 };
+pub use drain::Stop;
 pub use process::process;
 pub use run::{RunError, Running, Sockets, WsNode};

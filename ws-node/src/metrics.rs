@@ -19,6 +19,7 @@ pub(crate) struct Reading {
     lingering: usize,
     store_bytes: usize,
     version: u64,
+    draining: bool,
 }
 
 // === impl NodeFigures ===
@@ -81,6 +82,9 @@ impl Source for NodeFigures {
             "Bytes of messages that the log does not have yet",
             |read| u64::try_from(read.store_bytes).ok(),
         ),
+        Figure::gauge("ringdial_draining", "1 while the node passes its sessions on and goes away", |read| {
+            Some(u64::from(read.draining))
+        }),
         Figure::gauge("ringdial_node_ring_version", "The ring version gone by", |read| Some(read.version)),
     ];
 
@@ -95,6 +99,7 @@ impl Source for NodeFigures {
             lingering: core.lingering_count(),
             store_bytes: core.store_bytes(),
             version: core.ring().version().as_u64(),
+            draining: node.is_draining(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -42,6 +43,7 @@ pub(crate) struct Node {
     tickets: Tickets,
     service: String,
     started: Instant,
+    draining: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -74,6 +76,7 @@ impl Node {
             settings,
             tickets,
             started: Instant::now(),
+            draining: AtomicBool::new(false),
             tasks: TaskTracker::new(),
         }
     }
@@ -96,6 +99,17 @@ impl Node {
         let tick_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { tick_ms, unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// From now on its sessions are asked to go elsewhere, since it goes away.
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.core().begin_drain(self.now());
+    }
+
+    /// Whether it passes its sessions on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Makes the core go by the ring that the keeper holds.
@@ -152,6 +166,7 @@ impl PeerEvents for Node {
             Direction::Outbound => {
                 self.links.lock().insert(link, Side::Home(peer.id.clone()));
                 self.core().home_opened(&peer.id, link.number(), PeerSink(sender));
+                self.keeper.trust(&peer.id, peer.generation);
             }
         }
     }
@@ -175,6 +190,10 @@ impl PeerEvents for Node {
                 self.core().home_closed(&node, link.number());
             }
         }
+    }
+
+    fn seems_dead(&self, peer: &PeerName) {
+        self.keeper.suspect(&peer.id, peer.generation);
     }
 }
 

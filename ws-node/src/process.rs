@@ -15,9 +15,10 @@ use edge::{admin, logging, process as os, shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{COMMAND, NodeConfig, Surroundings, read};
+use crate::drain::Stop;
 use crate::run::{RunError, Sockets, WsNode};
 
-/// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
+/// Everything from the arguments to the end. Exits with 0 after a signal or a drain, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
     cluster::tokens::install_crypto();
     let ((config, around), warnings) = match load(&COMMAND, read) {
@@ -81,7 +82,7 @@ async fn live(
         // Whoever waits for the line will not get it: the node leaves as it does after a signal.
         stop.cancel();
     }
-    let served = running.serve(stop).await;
+    let served = running.serve(Stop::gently(stop)).await;
     announced?;
     Ok(served?)
 }

@@ -1,4 +1,4 @@
-//! A node from its sockets to its end: register, serve, follow the ring; leave, close, stop.
+//! A node from its sockets to its end: register, serve, follow the ring; drain, leave, close, stop.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -10,33 +10,32 @@ use cluster::ring::{Policy, Ring, RingError, RingKey};
 use cluster::secret::{SecretError, Secrets};
 use cluster::tokens::{PeerName, PeerTokens, Tickets, random_id};
 use cluster::wire::codes::CloseCode;
-use cluster::wire::node::Limits;
 use edge::admin::Reason;
 use edge::counts::Counts;
 use edge::failure::Failure;
 use edge::listen::Listener;
 use edge::metrics::{Membership, MembershipFigures, Page, labels};
 use edge::peer::{LinkCounts, PeerConfig, PeerLinks, PeerListener};
-use edge::serve::{Http, Options, serve};
-use edge::tls::{ClientTls, Tls, TlsError};
+use edge::serve::{Options, serve};
+use edge::tls::TlsError;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{NodeConfig, SessionLimits};
-use crate::core::{Core, CoreConfig};
+use crate::certificates::{Certificates, keep_fresh};
+use crate::config::NodeConfig;
+use crate::core::Core;
+use crate::drain::{Stop, asked, drain};
 use crate::follow::follow;
 use crate::log::{self, LogCounts, QueueBounds};
 use crate::metrics::NodeFigures;
 use crate::net::ClientService;
-use crate::node::{ConnectionSettings, Node};
+use crate::node::Node;
+use crate::setup::{connection_settings, core_config};
 
 /// How long leaving the ring may take at the end, beyond the lease for which a node may wait for its turn.
 const LEAVE_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long a client has to act on `moved`, milliseconds.
-const MOVE_DEADLINE_MS: u64 = 30_000;
 
 /// The bound sockets of a node. The caller binds.
 pub struct Sockets {
@@ -66,6 +65,7 @@ pub struct Running {
     /// Ends the clients' accept loop.
     refusing: CancellationToken,
     leave_wait: Duration,
+    drain_deadline: Duration,
     /// How long sessions may take to close at the end.
     grace: Duration,
     links: (PeerLinks, PeerListener),
@@ -185,6 +185,7 @@ impl WsNode {
         peering.counts = state.links.clone();
         let listener = PeerListener::new(peering.clone());
         let (dial, grace) = (certificates.dial.clone(), config.public.limits.grace);
+        let drain_deadline = config.drain_deadline;
         let refusing = ending.child_token();
         let servers = open_ports(sockets, certificates, &config, &state, (&node, &listener, &refusing));
         servers.spawn(worker.run(log, node.clone(), ending.clone()));
@@ -193,7 +194,19 @@ impl WsNode {
         // Nobody else sets it.
         let _ = state.joined.set((Arc::clone(&node), Arc::clone(&keeper)));
         guard.disarm();
-        Ok(Running { url, peer, node, keeper, state, refusing, leave_wait, grace, links, servers })
+        Ok(Running {
+            url,
+            peer,
+            node,
+            keeper,
+            state,
+            refusing,
+            leave_wait,
+            drain_deadline,
+            grace,
+            links,
+            servers,
+        })
     }
 }
 
@@ -207,6 +220,12 @@ impl State {
             None => reasons.push(not_registered("the node waits for the store, or to join the ring there")),
             Some((_, keeper)) if keeper.generation().borrow().is_none() => {
                 reasons.push(not_registered("the node is no longer a member of the ring"));
+            }
+            Some((node, _)) if node.is_draining() && !self.leaving.is_cancelled() => {
+                let sessions = node.core().session_count();
+                let detail =
+                    format!("the node passes its clients on before it goes away; sessions left: {sessions}");
+                reasons.push(Reason::new("draining", detail));
             }
             Some(_) => {}
         }
@@ -233,21 +252,30 @@ impl From<RunError> for Failure {
 // === impl Running ===
 
 impl Running {
-    /// Serves until `shutdown`, then leaves the ring, closes every session with 4002 and stops.
+    /// Serves until it is told to end, by `stop` or through its membership; drains, if it is to end gently, which takes
+    /// the drain's deadline at most; then leaves the ring, closes every session that is left with 4002 and stops.
     ///
     /// # Errors
     /// The node cannot remain a member, such as when another process took its id.
-    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), RunError> {
+    pub async fn serve(self, stop: Stop) -> Result<(), RunError> {
         let mut failures = self.keeper.failure();
         let outcome = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
             Ok(failure) = failures.wait_for(Option::is_some) => match failure.clone() {
                 Some(error) => Err(error.into()),
                 None => Ok(()),
             },
+            () = stop.at_once.cancelled() => Ok(()),
+            () = self.drained(&stop.gently) => Ok(()),
         };
         self.stop().await;
         outcome
+    }
+
+    async fn drained(&self, told: &CancellationToken) {
+        let by = asked(&self.keeper, told).await;
+        let over = drain(&self.node, &self.keeper, by, self.drain_deadline).await;
+        let sessions = self.node.core().session_count();
+        tracing::info!(sessions, why = over.as_str(), "drained");
     }
 
     async fn stop(self) {
@@ -329,62 +357,4 @@ fn first_ring(keeper: &Keeper, config: &NodeConfig) -> Result<Arc<Ring>, RingErr
 fn secrets(config: &NodeConfig) -> Result<Secrets, SecretError> {
     let previous: Vec<&str> = config.secrets.previous.iter().map(|text| text.expose()).collect();
     Secrets::new(config.secrets.current.as_ref().map_or("", |text| text.expose()), &previous)
-}
-
-/// What TLS needs, where it is configured.
-struct Certificates {
-    clients: Option<Tls>,
-    peers: Option<Tls>,
-    dial: Option<ClientTls>,
-}
-
-impl Certificates {
-    fn load(config: &NodeConfig) -> Result<Self, TlsError> {
-        let load = |files: &Option<_>| files.clone().map(|files| Tls::load(files, Http::One)).transpose();
-        Ok(Self {
-            clients: load(&config.public.tls)?,
-            peers: load(&config.peering.tls)?,
-            dial: config.peering.ca.as_deref().map(ClientTls::load).transpose()?,
-        })
-    }
-}
-
-fn keep_fresh(tasks: &TaskTracker, all: [&Option<Tls>; 2], ending: &CancellationToken) {
-    for tls in all.into_iter().flatten() {
-        tasks.spawn(tls.clone().keep_fresh(ending.clone()));
-    }
-}
-
-fn core_config(config: &NodeConfig, tickets: Tickets) -> CoreConfig {
-    let limits = &config.limits;
-    CoreConfig {
-        service: config.service.clone(),
-        limits: Limits {
-            message_bytes: limits.message_bytes,
-            sends_per_second: limits.sends_per_second,
-            sends_burst: limits.sends_burst,
-            users_per_send: cluster::limits::USERS_PER_SEND_MAX,
-            groups: cluster::limits::GROUPS_PER_SESSION_MAX,
-        },
-        sessions_per_user_max: limits.sessions_per_user,
-        outbound_bytes: limits.outbound_bytes,
-        heartbeat_ms: u64::try_from(limits.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        rebalance: config.rebalance,
-        move_rate: config.move_rate,
-        move_deadline_ms: MOVE_DEADLINE_MS,
-        tickets,
-        retentions: config.retentions.clone(),
-        presence_grace_ms: u64::try_from(limits.presence_grace.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-fn connection_settings(limits: &SessionLimits) -> ConnectionSettings {
-    ConnectionSettings {
-        message_bytes_max: limits.message_bytes,
-        outbound_bytes_max: limits.outbound_bytes,
-        frames_per_second: cluster::limits::frames_per_second(limits.sends_per_second),
-        frames_burst: cluster::limits::frames_burst(limits.sends_burst),
-        heartbeat: limits.heartbeat,
-        hello_timeout: limits.hello_timeout,
-    }
 }

@@ -14,7 +14,7 @@ use edge::config::Settings;
 use edge::listen::bind;
 use edge::metrics::Page;
 use tokio_util::sync::CancellationToken;
-use ws_node::{COMMAND, Sockets, WsNode, read};
+use ws_node::{COMMAND, Sockets, Stop, WsNode, read};
 
 const FLAGS: [&str; 3] =
     ["--node-id=n1", "--redis=redis://127.0.0.1:1", "--secret=a cluster secret of at least 32 bytes"];
@@ -58,7 +58,7 @@ async fn it_can_be_watched_before_it_is_a_member() {
 
     let stop = CancellationToken::new();
     stop.cancel();
-    running.serve(stop).await.unwrap();
+    running.serve(Stop::gently(stop)).await.unwrap();
     assert_eq!(reasons(), ["not_registered", "ending"]);
 }
 
