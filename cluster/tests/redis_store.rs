@@ -6,6 +6,8 @@
 mod conformance;
 #[path = "redis_store/server.rs"]
 mod server;
+#[path = "redis_store/spoilt.rs"]
+mod spoilt;
 #[path = "redis_store/tls.rs"]
 mod tls;
 
@@ -145,31 +147,6 @@ fn scripts_that_the_server_forgot_are_sent_again() {
         let () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut server.connection()).unwrap();
         store.poll(None).await.unwrap();
         store.renew(holder("a")).await.unwrap();
-    });
-}
-
-#[test]
-fn own_keys_of_another_type_are_mended() {
-    block_on(async {
-        let world = Real { server: Server::start(&[]) };
-        let a = Process::node(&world, "a").await;
-        let mut connection = world.server.connection();
-        for part in ["leases", "generations", "state"] {
-            let key = format!("ringdial:{{{SERVICE}}}:{part}");
-            let () = redis::pipe().del(&key).set(&key, "junk").query(&mut connection).unwrap();
-        }
-        // Its lease is given again to the member, or the member registers again; either way it stays.
-        let store = world.store(SERVICE);
-        let leases = || async { store.poll(None).await.unwrap().leases };
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while leases().await == 0 {
-            assert!(std::time::Instant::now() < deadline, "no lease");
-            sleep(Duration::from_millis(20)).await;
-        }
-        sleep(3 * LEASE).await;
-        a.sees(&["a"]).await;
-        let pulse = store.poll(None).await.unwrap();
-        assert_eq!((pulse.leases, pulse.lapsed), (1, 0));
     });
 }
 

@@ -141,10 +141,10 @@ pub struct Pulse {
     pub due: Option<Duration>,
     /// Number of observers that polled in the last two leases.
     pub observers: u64,
-    /// How often, as far as the store remembers, a stall extended all leases.
-    pub stalls: u64,
-    /// How often, as far as the store remembers, it found something foreign in the place of what it keeps itself (all
-    /// but the record), and threw it away.
+    /// Another number, and a higher one, each time that a stall extended all leases; 0 if the store knows of none.
+    pub stalled: u64,
+    /// The same for each time that the store found something foreign in the place of what it keeps itself (all but the
+    /// record), and threw it away.
     pub mended: u64,
 }
 

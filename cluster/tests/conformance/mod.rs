@@ -71,7 +71,7 @@ macro_rules! conformance {
             sayers_whose_leases_lapsed_do_not_count
             suspicions_are_noticed_when_they_begin_and_end
             observers_count_for_two_leases
-            stalls_are_counted
+            stalls_are_told
         );
         $crate::conformance!(@tests $run, seeming:
             a_saying_counts_at_once_and_without_a_store
@@ -93,6 +93,7 @@ macro_rules! conformance {
             a_living_id_elsewhere_is_in_use
             the_same_addresses_replace
             a_paused_member_registers_again
+            a_crashed_member_that_is_back_in_time_keeps_its_slots
             a_lost_notice_is_made_up_by_the_poll
             peers_pass_views_on
             an_offer_that_overtakes_the_store_is_no_loss
@@ -109,6 +110,9 @@ macro_rules! conformance {
         );
         $crate::conformance!(@tests $run, outages:
             a_store_that_stalls_loses_nobody
+            who_died_in_a_stall_is_taken_out_after_it
+            flapping_says_nothing_new
+            a_node_that_comes_and_goes_changes_the_ring_each_time_and_no_more
             a_start_without_a_store_fails_in_the_end
         );
     };

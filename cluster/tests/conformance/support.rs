@@ -1,7 +1,7 @@
 //! What the scenarios are written with: keepers as processes, stores that fail one process, and waiting with a deadline.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use ringdial_cluster::membership::{
 use ringdial_cluster::ring::{Member, MemberState, Policy, Record, RecordKey, Ring, RingKey};
 use ringdial_cluster::store::StoreError;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -82,17 +83,34 @@ pub fn holder(id: &str) -> LeaseHolder<'_> {
     LeaseHolder { id, generation: 1 }
 }
 
-/// One process's keeper. Dropping it is a crash.
+/// One process's keeper. Dropping it is a crash; it fails the test if the view ever went back.
 pub struct Process {
     pub keeper: Keeper,
     _shutdown: tokio_util::sync::DropGuard,
+    views: JoinHandle<()>,
+    went_back: Arc<Mutex<Option<String>>>,
 }
 
 impl Process {
     pub async fn start(store: Arc<dyn MembershipStore>, config: KeeperConfig) -> Result<Self, KeeperError> {
         let shutdown = CancellationToken::new();
         let keeper = Keeper::start(store, config, shutdown.clone()).await?;
-        Ok(Self { keeper, _shutdown: shutdown.drop_guard() })
+        let (mut view, went_back) = (keeper.view(), Arc::<Mutex<Option<String>>>::default());
+        let found = went_back.clone();
+        let views = tokio::spawn(async move {
+            let mut last = None;
+            loop {
+                let version = view.borrow_and_update().as_ref().map(|ring| ring.version());
+                if version < last {
+                    *found.lock().unwrap() = Some(format!("from {last:?} to {version:?}"));
+                }
+                last = version;
+                if view.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { keeper, _shutdown: shutdown.drop_guard(), views, went_back })
     }
 
     pub async fn node(world: &dyn World, id: &str) -> Self {
@@ -129,6 +147,16 @@ impl Process {
     pub async fn sees_that(&self, what: &str, passes: impl Fn(&Ring) -> bool) {
         let passes = || self.keeper.ring().is_some_and(|ring| passes(&ring));
         until(what, passes, || format!("{:?}", self.keeper.ring())).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.views.abort();
+        let went_back = self.went_back.lock().unwrap().take();
+        if let (Some(how), false) = (went_back, std::thread::panicking()) {
+            panic!("a view went back {how}");
+        }
     }
 }
 

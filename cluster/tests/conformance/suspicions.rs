@@ -229,14 +229,14 @@ pub async fn observers_count_for_two_leases(world: &dyn World) {
     assert_eq!(store.poll(None).await.unwrap().observers, 1);
 }
 
-pub async fn stalls_are_counted(world: &dyn World) {
+pub async fn stalls_are_told(world: &dyn World) {
     let store = world.store(SERVICE);
     Sample::of(&["a"]).put(&*store).await;
-    let before = store.poll(None).await.unwrap().stalls;
+    let before = store.poll(None).await.unwrap().stalled;
     sleep(world.lease()).await;
-    assert_eq!(store.poll(None).await.unwrap().stalls, before + 1);
-    store.poll(None).await.unwrap();
+    let first = store.poll(None).await.unwrap().stalled;
+    assert!(first > before);
     sleep(world.lease()).await;
     store.renew(holder("a")).await.unwrap();
-    assert!(store.poll(None).await.unwrap().stalls >= before + 2, "whoever ends it");
+    assert!(store.poll(None).await.unwrap().stalled > first, "whoever ends it");
 }

@@ -154,15 +154,14 @@ impl Worker {
         let spread =
             self.store.lease() / 60 * u32::try_from(spread).unwrap_or_default() / SPREAD_STEPS as u32;
         self.due_at = pulse.due.map(|due| Instant::now() + due + spread);
-        let Some((stalls, mended)) = self.counted.replace((pulse.stalls, pulse.mended)) else { return };
-        let (stalls, mended) = (pulse.stalls.saturating_sub(stalls), pulse.mended.saturating_sub(mended));
+        let Some((stalled, mended)) = self.marks.replace((pulse.stalled, pulse.mended)) else { return };
         let service = &self.board.service;
-        if stalls > 0 {
-            self.board.tally.stalls.fetch_add(stalls, Ordering::Relaxed);
+        if pulse.stalled > stalled {
+            count(&self.board.tally.stalls);
             tracing::warn!(service, "the store heard of nobody for half a lease: all leases were extended");
         }
-        if mended > 0 {
-            self.board.tally.mended.fetch_add(mended, Ordering::Relaxed);
+        if pulse.mended > mended {
+            count(&self.board.tally.mended);
             tracing::warn!(
                 service,
                 remedy = "see that nobody else writes keys named ringdial:*",

@@ -46,8 +46,8 @@ pub(super) struct Worker {
     pub(super) observes: bool,
     /// When a capped lease can have lapsed.
     pub(super) due_at: Option<Instant>,
-    /// How many stalls and mendings the store had counted when it was last asked.
-    pub(super) counted: Option<(u64, u64)>,
+    /// The marks of the last stall and the last mending, when the store was last asked.
+    pub(super) marks: Option<(u64, u64)>,
     /// What was last found in place of the ring, so that it is told once.
     pub(super) found: Option<&'static str>,
     /// What last kept this process from registering, so that it is told once.
@@ -77,7 +77,7 @@ impl Worker {
             name: format!("{:016x}", chance::number().unwrap_or_default()),
             observes,
             due_at: None,
-            counted: None,
+            marks: None,
             found: None,
             hindered: None,
         }

@@ -13,7 +13,8 @@ pub(super) struct Leases {
     pub(super) suspected: BTreeMap<String, Suspected>,
     /// When each observer polled last.
     pub(super) observed: BTreeMap<String, u64>,
-    stalls: u64,
+    /// When that was last.
+    stalled: u64,
     sign_of_life: Option<u64>,
     reaped: Vec<Reaped>,
     claimed_until: u64,
@@ -40,7 +41,9 @@ impl Leases {
     /// clock that was set back counts as a stall too, or leases would outlast their holders.
     pub(super) fn alive(&mut self, now: u64, lease: u64) -> bool {
         let stalled = self.sign_of_life.is_none_or(|last| now.abs_diff(last) > lease / 2);
-        self.stalls += u64::from(stalled && self.sign_of_life.is_some());
+        if stalled && self.sign_of_life.is_some() {
+            self.stalled = now.max(self.stalled + 1);
+        }
         self.sign_of_life = Some(now);
         if stalled {
             self.running.values_mut().for_each(|running| running.expires = now + lease);
@@ -48,9 +51,9 @@ impl Leases {
         stalled
     }
 
-    /// How often a stall extended all leases.
-    pub(super) const fn stalls(&self) -> u64 {
-        self.stalls
+    /// When a stall extended all leases last; grows each time.
+    pub(super) const fn stalled(&self) -> u64 {
+        self.stalled
     }
 
     /// How many leases there are, and how many of them lapsed.

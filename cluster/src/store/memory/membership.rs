@@ -74,7 +74,7 @@ impl MembershipStore for MemoryMembership {
             suspects: kept.leases.suspects(),
             due: kept.leases.due(now).map(Duration::from_millis),
             observers: kept.leases.observers(observer, now, lease),
-            stalls: kept.leases.stalls(),
+            stalled: kept.leases.stalled(),
             mended: 0,
         })
     }

@@ -76,7 +76,7 @@ impl MembershipStore for RedisMembership {
 
     async fn poll(&self, observer: Option<&str>) -> Result<Pulse, StoreError> {
         let mut script = self.invoke(&scripts::POLL);
-        let (kind, line, bytes, leases, lapsed, suspected, due, observers, stalls, mended): Polled =
+        let (kind, line, bytes, leases, lapsed, suspected, due, observers, stalled, mended): Polled =
             self.link.run(script.arg(observer.unwrap_or_default())).await?;
         Ok(Pulse {
             glimpse: glimpse(&kind, line, bytes),
@@ -85,7 +85,7 @@ impl MembershipStore for RedisMembership {
             suspects: suspects(&suspected),
             due: u64::try_from(due).ok().map(Duration::from_millis),
             observers,
-            stalls,
+            stalled,
             mended,
         })
     }

@@ -4,7 +4,7 @@
 --   leases       sorted set  member id -> when its lease lapses
 --   generations  hash        member id -> the generation that holds the lease
 --   state        hash        sign: last sign of life; generation: last one issued; claim: when the present reaper's
---                            claim ends; stalls, mended: how often; turn: when the present turn to change the record ends; reaped: reaps of the last two leases as "at,count,members before;..."
+--                            claim ends; stalled, mended: when that was last; turn: when the present turn to change the record ends; reaped: reaps of the last two leases as "at,count,members before;..."
 --   suspects     hash        member id -> "generation,capped" and, each on a line of its own, who says that it seems
 --                            dead: "m" and a member's id, "o" and another name; the last line ends too
 --   observers    sorted set  name -> when it polled last
@@ -22,17 +22,15 @@ local function recall(field)
   return tonumber(redis.call('HGET', state, field) or nil)
 end
 
--- Counts one more of what operators should know.
-local function tally(field)
-  local count = recall(field) or 0
-  if not (count >= 0 and count < 2 ^ 52) then count = 0 end
-  redis.call('HSET', state, field, string.format('%.0f', count + 1))
+-- When something that operators should know happened last; 0 if it did not.
+local function marked(field)
+  local mark = recall(field)
+  return mark and mark >= 0 and mark < 2 ^ 52 and math.floor(mark) or 0
 end
 
--- A counter as it stands.
-local function tallied(field)
-  local count = recall(field)
-  return count and count >= 0 and count < 2 ^ 52 and math.floor(count) or 0
+-- It happened now. A mark grows each time.
+local function mark(field)
+  redis.call('HSET', state, field, string.format('%.0f', math.max(now, marked(field) + 1)))
 end
 
 -- Our own keys are mended where somebody put something else: what they held is lost, and leases are given anew.
@@ -40,7 +38,7 @@ local function mend(key, want)
   local is = kind(key)
   if is ~= want and is ~= 'none' then
     redis.call('DEL', key)
-    if kind(state) == 'hash' or kind(state) == 'none' then tally('mended') end
+    if kind(state) == 'hash' or kind(state) == 'none' then mark('mended') end
   end
 end
 
@@ -75,7 +73,7 @@ local function alive()
       redis.call('ZADD', leases, now + lease, id)
     end
   end
-  if last and stalled then tally('stalls') end
+  if last and stalled then mark('stalled') end
   redis.call('HSET', state, 'sign', now)
   return stalled
 end
