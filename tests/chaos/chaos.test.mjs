@@ -24,7 +24,7 @@ function verdict({ figures = {}, events = {}, scene = {}, here = true, trouble =
   }));
   return judge({
     scene: { name: 'SIGKILL', nodes: 3, act: async () => {}, outages: 'killed', goal: { p50_ms: 1_500, p99_ms: 3_000 }, ...scene },
-    scale: SCALE, reports: [{ figures: { ...GOOD, ...figures }, late: { count: 0, lastAt_ms: 0, worst_ms: 0 }, sessions, trouble, findings: [], failures: [] }],
+    scale: SCALE, reports: [{ figures: { ...GOOD, ...figures }, late: { count: 0, lastAt_ms: 0, worst_ms: 0 }, lag_ms: { p99: 1, max: 1 }, sessions, trouble, findings: [], failures: [] }],
     kills: [{ node: 'n2', at_ms: 10_000 }], faults: 1, began_ms: 10_000, seconds: 10, ownersOf: () => ['n2', 'n1'], complete: true, ...rest,
   });
 }

@@ -45,7 +45,7 @@ export function judge(evidence) {
   const wrong = [
     ...reports.flatMap(({ trouble, findings }) => [...(trouble ? [trouble] : []), ...findings]),
     ...(evidence.trouble ? [evidence.trouble] : []),
-    ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills }),
+    ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills, lag_ms: Math.max(...reports.map(({ lag_ms }) => lag_ms.max)) }),
     ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
@@ -54,11 +54,13 @@ export function judge(evidence) {
   return { row, wrong, slowest };
 }
 
-/** @param {any} row @param {{ scene: Evidence['scene'], scale: Evidence['scale'], seconds: number, figures: any, kills: Killing[] }} evidence */
-function verdicts(row, { scene, scale, seconds, figures, kills }) {
+/** @param {any} row @param {{ scene: Evidence['scene'], scale: Evidence['scale'], seconds: number, figures: any, kills: Killing[], lag_ms: number }} evidence `lag_ms`: of the clients' own processes */
+function verdicts(row, { scene, scale, seconds, figures, kills, lag_ms }) {
   const due = scale.rate * seconds * (scene.share ?? SHARE_MIN);
   const faults = scene.faults?.(scale) ?? 1;
-  const goal = scene.goal;
+  const { goal } = scene;
+  // On a machine that others share, times are no better than the clients' own.
+  const slow = (/** @type {number} */ ms, /** @type {number} */ goal_ms) => ms > goal_ms * scale.slack + (scale.slack > 1 ? 2 * lag_ms : 0);
   return [
     ['lost', 'repeated', 'misdelivered', 'inversions'].filter((kind) => row[kind] > 0).map((kind) => `${row[kind]} ${kind}`),
     row.sessions < scale.sessions * 0.95 ? [`only ${row.sessions} sessions`] : [],
@@ -69,8 +71,8 @@ function verdicts(row, { scene, scale, seconds, figures, kills }) {
     row.moved < row.sessions * (scene.moves ?? 0) ? [`only ${row.moved} sessions moved`] : [],
     kills.length > 0 && row.affected < row.sessions / 8 ? [`only ${row.affected} sessions were hit by ${kills.length} kills`] : [],
     figures.gaps > 0 && !scene.gaps ? [`${figures.gaps} gaps`] : [],
-    goal && row.p50_ms > goal.p50_ms * scale.slack ? [`without a socket for ${row.p50_ms} ms (p50), the goal is ${goal.p50_ms}`] : [],
-    goal && row.p99_ms > goal.p99_ms * scale.slack ? [`without a socket for ${row.p99_ms} ms (p99), the goal is ${goal.p99_ms}`] : [],
+    goal && slow(row.p50_ms, goal.p50_ms) ? [`without a socket for ${row.p50_ms} ms (p50), the goal is ${goal.p50_ms}`] : [],
+    goal && slow(row.p99_ms, goal.p99_ms) ? [`without a socket for ${row.p99_ms} ms (p99), the goal is ${goal.p99_ms}`] : [],
   ].flatMap((found) => found || []);
 }
 

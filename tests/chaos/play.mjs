@@ -4,6 +4,9 @@ import { judge } from './judge.mjs';
 import { RingWatch } from './rings.mjs';
 import { Stage } from './stage.mjs';
 
+/** A process of clients that is late by more is told of. */
+const LAG_MS = 200;
+
 /** @param {import('./theatre.mjs').Theatre} theatre @param {import('./scenes.mjs').Scene} scene */
 export async function play(theatre, scene) {
   const { cluster, site, scale, worlds } = theatre;
@@ -22,6 +25,8 @@ export async function play(theatre, scene) {
   const { kills, faults, notes } = stage;
   const began_ms = faults[0]?.at_ms ?? 0;
   const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
+  const [lag99, lagMax] = [Math.max(...reports.map(({ lag_ms }) => lag_ms.p99)), Math.max(...reports.map(({ lag_ms }) => lag_ms.max))];
+  if (lagMax > LAG_MS) notes.push(`the clients' own processes were late by ${Math.round(lag99)} ms (p99), ${Math.round(lagMax)} ms (max)`);
   if (rings.changes.length > 0) notes.push(`ring: ${rings.changes.join(' ')}`);
   if (!rings.complete) notes.push('a version of the ring was not seen');
   return { row, wrong, slowest, notes };

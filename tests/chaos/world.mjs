@@ -3,6 +3,7 @@
  * other through a cluster, and the judge of what they got. Several worlds share a cluster; users and groups are each
  * world's own, so that each judges alone, and whatever comes from another world is misdelivered.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Cluster } from '../harness/cluster.mjs';
 import { Member } from '../harness/member.mjs';
 import { NpmMember } from '../harness/npm-member.mjs';
@@ -28,6 +29,8 @@ const journals = new Map();
 let running;
 let done = false;
 let base = tally();
+/** How late this process itself is: what it says of times is no better. */
+const lag = monitorEventLoopDelay({ resolution: 10 });
 
 /** What the parent may ask for. @type {Record<string, (told: any) => Promise<unknown>>} */
 const deeds = {
@@ -56,6 +59,8 @@ const deeds = {
   async begin() {
     base = tally();
     for (const events of journals.values()) events.length = 0;
+    lag.reset();
+    lag.enable();
     done = false;
     running = traffic.run(() => done);
     running.catch(() => {});
@@ -97,11 +102,12 @@ function report(trouble) {
   const now = tally();
   const figures = /** @type {ReturnType<typeof tally>} */ (Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - /** @type {any} */ (base)[name]])));
   const { late } = checker;
+  const lag_ms = { p99: lag.percentile(99) / 1e6, max: lag.max / 1e6 };
   checker.late = { count: 0, lastAt_ms: 0, worst_ms: 0 };
   const sessions = traffic.members.map((member) => ({
     name: member.name, user: member.user, npm: !(member instanceof Member), node: member.node ?? '', here: member.here, events: journals.get(member.name) ?? [],
   }));
-  return { figures, late, sessions, trouble, findings: checker.findings(), failures: [...traffic.failures] };
+  return { figures, late, lag_ms, sessions, trouble, findings: checker.findings(), failures: [...traffic.failures] };
 }
 
 process.on('message', async (/** @type {any} */ { id, deed, ...told }) => {

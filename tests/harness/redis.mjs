@@ -22,7 +22,7 @@ process.on('exit', () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
-/** @typedef {{ keeps?: boolean, host?: import('./cluster.mjs').Host }} RedisOptions `keeps`: every write is on disk before it is answered; `host`: where it runs */
+/** @typedef {{ keeps?: boolean, host?: import('./cluster.mjs').Host }} RedisOptions `keeps`: every write is with the kernel before it is answered, and so outlives the process; `host`: where it runs */
 
 export class Redis {
   /** @type {Process} */
@@ -63,7 +63,7 @@ export class Redis {
   async begin({ from } = {}) {
     const dump = path.join(this.directory, 'dump.rdb');
     if (from) copyFileSync(from, dump);
-    const kept = this.keeps ? { appendonly: 'yes', appendfsync: 'always' } : { appendonly: 'no' };
+    const kept = this.keeps ? { appendonly: 'yes', appendfsync: 'no' } : { appendonly: 'no' };
     const settings = { port: this.port, bind: this.host.address, requirepass: this.password, dir: this.directory, save: '', ...kept, loglevel: 'warning' };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const [file, ...rest] = [...this.host.command, 'redis-server', ...args];
