@@ -19,7 +19,7 @@ const USERS = 100;
 const WINDOW = 8;
 const FLAGS = ['--sends-per-second', '1000000', '--sends-burst', '1000000'];
 
-const made = await cluster({ nodes: 2, lookups: 1, flags: { node: FLAGS }, log_level: 'warn' });
+const made = await cluster({ nodes: 2, lookups: 1, flags: { node: FLAGS, lookup: ['--lookups-per-node', '1000000'] }, log_level: 'warn' });
 try {
   await made.lookup('warm-up');
   report('idle node', { 'resident MB': residentBytes(made.nodes[0].process.pid) / 1e6 });
