@@ -11,7 +11,7 @@ const run = (command: string, ...args: string[]): string => execFileSync(command
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 
 beforeAll(() => {
-  if (!existsSync(join(root, "dist", "esm", "core.js"))) execFileSync(process.execPath, [join(root, "scripts", "build.mjs")]);
+  if (!existsSync(join(root, "dist", "esm", "testing.js"))) execFileSync(process.execPath, [join(root, "scripts", "build.mjs")]);
   rmSync(place, { recursive: true, force: true });
   const target = join(place, "node_modules", "ringdial");
   mkdirSync(target, { recursive: true });
@@ -31,6 +31,16 @@ it.each([
   const use = 'ringdial.createClient({ lookup: "http://127.0.0.1:1/lookup" }); console.log(JSON.stringify(Object.keys(ringdial).sort()));';
   writeFileSync(join(place, file), `${load}\n${use}\n`);
   expect(JSON.parse(run(process.execPath, file))).toEqual(NAMES);
+});
+
+it.each([
+  ["react, imported", "react.mjs", 'import * as it from "ringdial/react";', ["RingdialProvider", "useClient", "useEvent", "useGroup", "usePresence", "useStatus"]],
+  ["react, required", "react.cjs", 'const it = require("ringdial/react");', ["RingdialProvider", "useClient", "useEvent", "useGroup", "usePresence", "useStatus"]],
+  ["testing, imported", "testing.mjs", 'import * as it from "ringdial/testing";', ["fakeCluster"]],
+  ["testing, required", "testing.cjs", 'const it = require("ringdial/testing");', ["fakeCluster"]],
+])("%s: named exports", (_, file, load, names) => {
+  writeFileSync(join(place, file), `${load}\nconsole.log(JSON.stringify(Object.keys(it).sort()));\n`);
+  expect(JSON.parse(run(process.execPath, file))).toEqual(names);
 });
 
 it("lets the process end once closed", () => {
