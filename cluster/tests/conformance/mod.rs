@@ -80,6 +80,7 @@ macro_rules! conformance {
             a_member_that_most_suspect_is_taken_out_soon
             observers_alone_take_nobody_out
             what_was_said_without_a_store_is_told_when_it_is_back
+            what_others_said_is_believed_while_the_store_can_refute_it
             a_flush_does_not_clear_a_dead_members_name
             observers_know_how_many_they_are
         );

@@ -151,6 +151,24 @@ pub async fn what_was_said_without_a_store_is_told_when_it_is_back(world: &dyn W
     processes[0].sees(&["a", "b"]).await;
 }
 
+pub async fn what_others_said_is_believed_while_the_store_can_refute_it(world: &dyn World) {
+    let mut processes = nodes(world, ["a", "b", "c", "d"]).await;
+    let frail = Frail::new(world.store(SERVICE));
+    let observer = Process::start(frail.clone(), config(Role::Observer)).await.unwrap();
+    observer.sees(&["a", "b", "c", "d"]).await;
+    drop(processes.pop());
+    suspect(&processes[0].keeper, "d");
+    suspects_only(&observer, &["d"]).await;
+    frail.cut(true);
+    let cut = Instant::now();
+    suspects_only(&observer, &[]).await;
+    assert!(cut.elapsed() >= world.lease(), "too soon: {:?}", cut.elapsed());
+    assert_eq!(observer.ids(), ["a", "b", "c", "d"], "the last view stays");
+    suspect(&observer.keeper, "d");
+    sleep(world.lease() * 3).await;
+    assert_eq!(suspects(&observer), ["d"], "what it says itself stays");
+}
+
 pub async fn a_flush_does_not_clear_a_dead_members_name(world: &dyn World) {
     let mut processes = nodes(world, ["a", "b", "c", "d"]).await;
     drop(processes.pop());
