@@ -1,23 +1,11 @@
-/** The package as it is published: packed, unpacked beside a consumer, imported, required, type-checked. */
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+/** The package as it is published: imported, required, type-checked. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { root, unpack } from "./packed.js";
 
-const root = join(import.meta.dirname, "..");
-/** Below our node_modules, so that consumers find `ws` and the type packages. */
-const place = join(root, "node_modules", ".package-test");
-const run = (command: string, ...args: string[]): string => execFileSync(command, args, { cwd: place, encoding: "utf8" });
+const { place, run } = unpack(".package-test");
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
-
-beforeAll(() => {
-  if (!existsSync(join(root, "dist", "esm", "testing.js"))) execFileSync(process.execPath, [join(root, "scripts", "build.mjs")]);
-  rmSync(place, { recursive: true, force: true });
-  const target = join(place, "node_modules", "ringdial");
-  mkdirSync(target, { recursive: true });
-  const [{ filename }] = JSON.parse(run("npm", "pack", root, "--json", "--ignore-scripts")) as [{ filename: string }];
-  run("tar", "-xzf", filename, "-C", target, "--strip-components=1");
-});
 
 const NAMES = ["AuthError", "RingdialError", "connect", "createClient"];
 
