@@ -98,13 +98,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         };
         arrival.reader = None;
+        let since = arrival.since;
         match result {
             // The log goes on in an epoch that the home has not told of, or its reader knows a later one.
             Ok(Read::Page(page)) if self.topics.get(name).is_none_or(|topic| !topic.feed.is_in(&page)) => {
                 self.ask_home_again(name, now);
                 self.reads.again(name, Reader::Probe(key));
             }
-            Ok(Read::Page(page)) if page.gap.is_none() => self.arrived(key, name, Recovery::Whole, now),
+            Ok(Read::Page(page)) if page.gap.is_none() => {
+                // It may have had, elsewhere, what this node was not told of yet: no head is told below that.
+                self.log_holds(name, since.map_or(0, |since| since.offset));
+                self.arrived(key, name, Recovery::Whole, now);
+            }
             Ok(Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_)) => {
                 self.arrived(key, name, Recovery::Partly, now);
             }

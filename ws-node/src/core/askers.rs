@@ -71,6 +71,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Some(ToHome::Ask { call, question: Question::Control { user, control } }) => {
                 self.take_control(link, call, (user, control), now);
             }
+            Some(ToHome::Ask { call, question: Question::Sessions(_) }) => self.tell_sessions(link, call),
             Some(ToHome::Ask { call, question }) => self.take_question(link, call, &question),
             // A process of a later version: its frame is ignored as unknown ops are.
             None => {}

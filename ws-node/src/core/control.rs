@@ -51,6 +51,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
+    /// Answers how many sessions are here, of whichever users.
+    pub(super) fn tell_sessions(&mut self, link: u64, call: u64) {
+        let sessions = u32::try_from(self.session_count()).unwrap_or(u32::MAX);
+        self.answer_asker(link, &FromHome::Answered { call, answer: Answer::Sessions(sessions) });
+    }
+
     /// How a user stands whose home is here.
     fn user(&self, user: &str) -> Option<Answer<'static>> {
         let name = inbox(user);

@@ -70,6 +70,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
+    /// The log itself has shown an entry of this epoch that perhaps was not passed on here yet.
+    pub(super) fn log_holds(&mut self, name: &str, offset: u64) {
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.feed.wanted = topic.feed.wanted.max(offset);
+        }
+        self.heal(name);
+    }
+
     /// What the log says about entries that were missed.
     pub(super) fn healed(&mut self, name: &str, reader: u64, result: Result<Read, LogError>, now: Now) {
         let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.feed.reader == Some(reader)) else {
@@ -136,6 +144,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// The topic goes on in another epoch, whose entries nobody here has seen.
     fn begin_anew(&mut self, name: &str, lost: Position, head: Position) {
+        self.counts.logs_lost += 1;
         self.give_gap(name, (lost.offset, None), head, GapReason::LogLost);
         let Some(topic) = self.topics.get_mut(name) else { return };
         topic.feed =

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::{Origin, Outcome, Outgoing, RequestKey};
 use cluster::log::{Batch, Fence, LogError, Opened, Position};
+use cluster::planted::{self, Bug};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Message, Name};
 use cluster::wire::peer::{Deliver, FromHome, Interest, MessageName, encode};
@@ -65,6 +66,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         self.store_bytes += waiting.cost();
         self.counts.homed += 1;
+        if planted::is(Bug::AckEarly)
+            && let Some(position) = self.stream(name).next_place()
+        {
+            self.settle(request, name, Outcome::Stored { online: 0, position });
+        }
         self.stream(name).push(waiting);
         self.pump_stream(name, now);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cluster::log::Position;
+use cluster::planted::{self, Bug};
 use cluster::wire::peer::{Interest, ToHome, encode};
 
 use super::followers::{Arrival, Follower};
@@ -66,7 +67,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if changed || why.is(Why::RELINKED) && matches!(place, Place::There(_)) {
             topic.standing = false;
             let old = std::mem::replace(&mut topic.place, place.clone());
-            let homes = [Some(&old).filter(|_| changed), Some(place)];
+            let forgotten = changed && planted::is(Bug::ForgetInterest);
+            let homes = [Some(&old).filter(|_| changed), Some(place).filter(|_| !forgotten)];
             for home in homes.into_iter().flatten() {
                 if let Place::There(node) = home
                     && !topic.local.is_empty()

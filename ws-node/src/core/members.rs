@@ -102,7 +102,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// What a group's home says of who is in it.
     pub(super) fn take_presence(&mut self, node: &str, presence: &peer::Presence<'_>) {
         let peer::Presence { topic: name, count, whole, joined, left } = presence;
-        let Some(here) = self.presence.here.get_mut(*name) else { return };
+        let Some(here) = self.presence.here.get_mut(name) else { return };
         // A late frame of an old home means nothing.
         if !matches!(&here.place, Place::There(home) if home == node) {
             return;

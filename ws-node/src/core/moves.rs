@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cluster::grant::Grant;
 use cluster::homes::CALL_WAIT_MS;
 use cluster::membership::Suspects;
+use cluster::planted::{self, Bug};
 use cluster::ring::{Arcs, Member, MemberState};
 use cluster::wire::codes::CloseCode;
 use cluster::wire::node::{MoveReason, Moved, NodeFrame};
@@ -143,10 +144,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Queues a session if it may have to move. `recalled`: it has to look up again, unless it did so by this ring.
     pub(super) fn queue_move(&mut self, key: SessionKey, recalled: bool) {
-        let draining = self.is_draining();
+        // From the moment on that it was told to: nobody looks for them again when the time has come.
+        let draining = self.is_draining() || self.moves.drains_from_ms.is_some();
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.recalled |= recalled && session.ticket_ring < self.ring.version();
         let at_home = self.ring.holder(session.slot) == self.ring.index_of(&self.me.id);
+        let at_home = at_home && !planted::is(Bug::MoveOneMore);
         if !session.queued && (!at_home || session.recalled || draining) {
             session.queued = true;
             self.moves.queue.push_back(key);
@@ -230,9 +233,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return next.map_or(Whereto::Unknown, |member| Whereto::There(member, MoveReason::Draining));
         }
         match self.ring.home(session.slot) {
+            Some(home) if home.id == self.me.id && planted::is(Bug::MoveOneMore) => {
+                let next = self.ring.next_home(session.slot, |member| member.id == home.id);
+                next.map_or(Whereto::Here, |member| Whereto::There(member, MoveReason::Home))
+            }
             Some(home) if home.id == self.me.id => {
                 if session.recalled {
                     Whereto::Anywhere
+                } else if self.moves.drains_from_ms.is_some() {
+                    Whereto::Unknown
                 } else {
                     Whereto::Here
                 }

@@ -144,7 +144,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 act(self, Answer::Presence { count, users, settling });
             }
             // Asked by no session.
-            Question::User(_) | Question::Control { .. } => {}
+            Question::User(_) | Question::Control { .. } | Question::Sessions(_) => {}
         }
     }
 
@@ -222,7 +222,7 @@ impl Asked {
 fn weight(question: &Question<'_>) -> usize {
     match question {
         Question::Online(users) => users.len(),
-        Question::Presence(_) | Question::User(_) | Question::Control { .. } => 1,
+        Question::Presence(_) | Question::User(_) | Question::Control { .. } | Question::Sessions(_) => 1,
     }
 }
 

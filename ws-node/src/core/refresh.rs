@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use cluster::ring::Slot;
+use cluster::ring::{Arcs, Slot};
 
 use super::stale::Why;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
@@ -37,6 +37,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// [`Core::work_off`].
     pub fn work_in_pieces_of(&mut self, cost: usize) {
         self.piece = cost;
+    }
+
+    /// The places of the sessions whose slots changed hands: found by slot, not by walking all.
+    pub fn concerned(&self, changed: &Arcs) -> Vec<u32> {
+        self.sessions.within(|slot| changed.contains(slot)).collect()
     }
 
     /// Brings a topic up to date before it is used.

@@ -19,7 +19,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn take_members(&mut self, link: u64, members: &Members<'_>) {
         let Members { topic, begins, joined, left, watching } = members;
         let nobody = *begins && joined.is_empty() && !watching;
-        let known = self.presence.homed.contains_key(*topic);
+        let known = self.presence.homed.contains_key(topic);
         if self.askers.get(link).is_none() || group_name(topic).is_none() || nobody && !known {
             return;
         }
@@ -126,7 +126,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn present(&self, group_name: &str) -> (u32, Option<Vec<Arc<str>>>, bool) {
         let (name, now_ms) = (group(group_name), self.presence.now_ms);
         let is_new = || self.presence.arrivals.until_ms(self.slot(&name), now_ms).is_some();
-        match self.presence.homed.get(&*name) {
+        match self.presence.homed.get(&name) {
             None => (0, Some(Vec::new()), is_new()),
             Some(Homed { roster, .. }) => {
                 let count = u32::try_from(roster.count()).unwrap_or(u32::MAX);

@@ -260,6 +260,11 @@ impl<S> Sessions<S> {
         self.slab.iter_mut().map(|(_, session)| session)
     }
 
+    /// The indices of those whose users are at home in slots like these.
+    pub(super) fn within(&self, fits: impl Fn(Slot) -> bool) -> impl Iterator<Item = u32> {
+        self.index.within(fits).copied()
+    }
+
     /// The slots that users of sessions are at home in, ascending.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
         self.index.slots()

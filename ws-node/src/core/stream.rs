@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::RequestKey;
 use cluster::log::{Fence, Position, Retention};
+use cluster::planted::{self, Bug};
 use cluster::ring::Slot;
 
 use super::log_port::{LogRequest, NewEntry};
@@ -84,6 +85,9 @@ impl Stream {
 
     pub(super) fn push(&mut self, message: Waiting) {
         self.waiting.push_back(message);
+        if planted::is(Bug::SwapTwo) && self.waiting.len() == 3 {
+            self.waiting.swap(1, 2);
+        }
     }
 
     /// Whether nobody is told where the topic stands until the log has answered.
@@ -183,6 +187,12 @@ impl Stream {
     /// Everything that waits, in order: the topic is at home elsewhere.
     pub(super) fn take_waiting(&mut self) -> VecDeque<Waiting> {
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Where the next message will be if all goes well, which nobody knows.
+    pub(super) fn next_place(&self) -> Option<Position> {
+        let before = self.waiting.len() as u64 + u64::from(self.is_out());
+        self.position.map(|head| Position { offset: head.offset + before + 1, ..head })
     }
 
     fn batch(&self) -> usize {

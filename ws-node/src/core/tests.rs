@@ -5,6 +5,7 @@ mod durable;
 mod early;
 mod epochs;
 mod handover;
+mod leaving;
 mod log;
 mod messages;
 mod moves_durable;

@@ -35,6 +35,9 @@ impl BackEnd {
             Some(FromHome::Answered { call: 7, answer: Answer::User { online, sessions, settling } }) => {
                 Some(Answer::User { online, sessions, settling })
             }
+            Some(FromHome::Answered { call: 7, answer: Answer::Sessions(count) }) => {
+                Some(Answer::Sessions(count))
+            }
             Some(FromHome::NotHome { call: 7, .. }) => None,
             other => panic!("{other:?}"),
         }
@@ -92,6 +95,16 @@ fn a_user_has_the_sessions_of_all_nodes() {
     let other = world.user_of(1, 0);
     assert_eq!(back_end.ask(&mut world, Question::User(&other)), None, "not at home here");
     assert_eq!(back_end.control(&mut world, &other, Control::End), None);
+}
+
+#[test]
+fn a_node_tells_how_many_sessions_are_there_whosever_they_are() {
+    let (mut world, _, back_end, sessions) = two_sessions();
+    let guest = world.user_of(1, 0);
+    let _kept = world.connect(0, &guest);
+    assert_eq!(back_end.ask(&mut world, Question::Sessions("n0")), Some(Answer::Sessions(2)));
+    world.nodes[0].closed(sessions[0].1);
+    assert_eq!(back_end.ask(&mut world, Question::Sessions("n0")), Some(Answer::Sessions(1)));
 }
 
 #[test]
