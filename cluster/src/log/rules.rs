@@ -11,6 +11,7 @@ use super::contract::{
 use super::error::LogError;
 use super::types::{Fence, Position, Topic};
 use crate::limits::ID_BYTES_MAX;
+use crate::planted::{self, Bug};
 
 /// A topic's name: an id and its prefix.
 const TOPIC_BYTES_MAX: usize = ID_BYTES_MAX + 2;
@@ -31,7 +32,7 @@ pub(crate) enum Standing {
 
 /// Decides for a topic that stands at `head`, and whose highest fence is `highest`, what a caller may do.
 pub(crate) fn judge(head: Position, highest: Fence, fence: Fence, known: Option<Position>) -> Standing {
-    if fence.version < highest.version {
+    if fence.version < highest.version && !planted::is(Bug::StaleAppend) {
         return Standing::Stale;
     }
     let rolled_back = known.is_some_and(|known| known.epoch == head.epoch && known.offset > head.offset);

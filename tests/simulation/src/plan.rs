@@ -1,6 +1,7 @@
 //! What a seed means: how large the cluster is, how its network is, who the clients are, and which faults come when.
 
 use cluster::ring::Policy;
+use ws_node::core::Rebalance;
 
 use crate::dice::Dice;
 use crate::shared::{PLACES, STORE};
@@ -31,6 +32,10 @@ pub struct Plan {
     pub clients: usize,
     /// How rings are made.
     pub policy: Policy,
+    /// Whom nodes ask to move.
+    pub rebalance: Rebalance,
+    /// What nodes do at once after a new ring, 0 for as little as possible.
+    pub piece: Option<usize>,
     /// Delays go up to this, milliseconds.
     pub latency_ms: u64,
     /// The log keeps little.
@@ -48,6 +53,8 @@ pub enum Fault {
     Join(usize),
     /// A node is told to go away gently.
     Drain(usize),
+    /// The same, by the API.
+    DrainFromOutside(usize),
     /// A process is gone.
     Crash(usize),
     /// It is started again, if it is not there.
@@ -158,6 +165,12 @@ impl Plan {
             lookups,
             clients,
             policy: if dice.one_in(5) { Policy::Balanced } else { Policy::Hashed },
+            rebalance: match dice.below(16) {
+                0 => Rebalance::All,
+                1 => Rebalance::None,
+                _ => Rebalance::Arcs,
+            },
+            piece: dice.pick(&[None, Some(0), Some(20)]).flatten(),
             latency_ms: dice.pick(&[0, 1, 2, 4, 20]).unwrap_or(1),
             trims: dice.one_in(10),
             link_bytes: if dice.one_in(10) { 4_096 } else { 4 * 1024 * 1024 },
@@ -221,7 +234,9 @@ impl Writer {
             Kind::Join => {}
             Kind::Drain => {
                 let node = self.node();
-                self.at(at, Fault::Drain(node));
+                let fault =
+                    if self.dice.one_in(3) { Fault::DrainFromOutside(node) } else { Fault::Drain(node) };
+                self.at(at, fault);
                 let back = at + self.dice.between(3_000, 12_000);
                 self.at(back, Fault::Restart(node));
             }

@@ -96,8 +96,6 @@ pub(crate) enum News {
     Interrupted,
     /// The node has left the ring.
     Left,
-    /// The node gave up its slots, or could not.
-    Drained,
 }
 
 impl Shared {

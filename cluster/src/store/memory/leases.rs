@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::suspected::Suspected;
 use crate::membership::LeaseHolder;
+use crate::planted::{self, Bug};
 
 /// Leases, the last sign of life, and what was reaped lately.
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl Leases {
             self.stalled = now.max(self.stalled + 1);
         }
         self.sign_of_life = Some(now);
-        if stalled {
+        if stalled && !planted::is(Bug::ReapMany) {
             self.running.values_mut().for_each(|running| running.expires = now + lease);
         }
         stalled
@@ -154,6 +155,9 @@ impl Leases {
 
     /// Half of the members there were before the first reap of the last two leases, rounded up, less those reaped since.
     fn reap_allowance(&mut self, members: u64, now: u64, lease: u64) -> u64 {
+        if planted::is(Bug::ReapMany) {
+            return members;
+        }
         self.reaped.retain(|reaped| now.abs_diff(reaped.at) < 2 * lease);
         let before = self.reaped.first().map_or(members, |reaped| reaped.members_before);
         before.div_ceil(2).saturating_sub(self.reaped.iter().map(|reaped| reaped.count).sum())

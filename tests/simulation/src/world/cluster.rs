@@ -3,7 +3,7 @@
 use ::cluster::log::{Retention, RetentionRule, Retentions};
 use ::cluster::wire::node::Limits;
 use tokio::time::Duration;
-use ws_node::core::{CoreConfig, Rebalance};
+use ws_node::core::CoreConfig;
 
 use super::{SERVICE, World};
 
@@ -26,7 +26,7 @@ impl World {
             sessions_per_user_max: 16,
             outbound_bytes: OUTBOUND_BYTES,
             heartbeat_ms: HEARTBEAT_MS,
-            rebalance: Rebalance::Arcs,
+            rebalance: self.plan.rebalance,
             move_rate: 2_000,
             move_deadline_ms: 8_000,
             tickets: self.tickets.clone(),

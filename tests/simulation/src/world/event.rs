@@ -13,6 +13,8 @@ use crate::shared::Life;
 pub(super) enum Event {
     /// A node does what fell due.
     Tick(Life),
+    /// A node works off what a new ring left to do.
+    Work(Life),
     /// A process opens a link to a node.
     Dial { life: Life, target: String },
     /// An end of a link writes what waits.
@@ -67,7 +69,7 @@ impl World {
     /// The process that has to run for this to happen.
     pub(super) fn place_of(&self, event: &Event) -> Option<usize> {
         match event {
-            Event::Tick(life) | Event::Dial { life, .. } => Some(life.place),
+            Event::Tick(life) | Event::Work(life) | Event::Dial { life, .. } => Some(life.place),
             Event::LinkFlush(link, end)
             | Event::LinkArrive(link, end)
             | Event::LinkBeat(link, end)

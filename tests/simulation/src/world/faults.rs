@@ -17,6 +17,7 @@ impl World {
             Fault::Join(place) => self.start(place),
             Fault::Restart(place) => self.restart(place),
             Fault::Drain(place) => self.drain(place),
+            Fault::DrainFromOutside(place) => self.drain_from_outside(place),
             Fault::Crash(place) => self.end(place),
             Fault::Pause(place) => self.pause(place),
             Fault::Wake(place) => self.wake(place),

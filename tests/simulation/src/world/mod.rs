@@ -250,6 +250,7 @@ impl World {
         }
         match event {
             Event::Tick(life) => self.tick(life),
+            Event::Work(life) => self.work(life),
             Event::Dial { life, target } => self.dial(life, &target),
             Event::LinkFlush(link, end) => self.flush_link(link, end),
             Event::LinkArrive(link, end) => self.arrive(link, end),
@@ -276,6 +277,7 @@ impl World {
 
     /// Looks at what cores have left in queues.
     fn carry(&mut self) {
+        self.plan_work();
         loop {
             let marks = std::mem::take(&mut *self.marks.lock());
             if marks.is_empty() {

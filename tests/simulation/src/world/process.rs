@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role};
-use ::cluster::ring::Version;
+use ::cluster::ring::{MemberState, Version};
 use ::cluster::tokens::{PeerName, random_id};
 use ::cluster::wire::codes::CloseCode;
 use edge::peer::follow::Asks;
@@ -49,6 +49,9 @@ pub(super) struct Process {
     pub(super) draining_until_ms: Option<u64>,
     /// It leaves the ring.
     pub(super) leaving: bool,
+    /// Its core was called since it was last asked to work off what is left.
+    touched: bool,
+    working: bool,
     ending: CancellationToken,
     starting: AbortHandle,
 }
@@ -103,7 +106,9 @@ impl World {
 
     /// The core of this life, if it still runs.
     pub(super) fn core(&mut self, life: Life) -> Option<&mut NodeCore> {
-        self.process(life)?.core.as_mut()
+        let process = self.process(life)?;
+        process.touched = true;
+        process.core.as_mut()
     }
 
     /// Starts a process where there is none.
@@ -146,6 +151,8 @@ impl World {
             version: None,
             draining_until_ms: None,
             leaving: false,
+            touched: false,
+            working: false,
             ending,
             starting: task.abort_handle(),
         });
@@ -210,7 +217,6 @@ impl World {
                     core.log_interrupted();
                 }
             }
-            News::Drained => self.drain_from_now(life),
             News::Left => self.end(life.place),
         }
         self.carry();
@@ -226,7 +232,10 @@ impl World {
             let (queue, worker) = ws_node::log::queue(QueueBounds::default(), LogCounts::default());
             let me = PeerName { id: id_of(life.place), generation };
             let config = self.core_config();
-            let core = Core::new(config, me.clone(), ring, Box::new(queue), random_id);
+            let mut core = Core::new(config, me.clone(), ring, Box::new(queue), random_id);
+            if let Some(piece) = self.plan.piece {
+                core.work_in_pieces_of(piece);
+            }
             let log = Arc::new(LogWay::new(Way::new(life, self.shared()), self.log.clone()));
             tokio::spawn(worker.run(log, Arc::new(Told { life, shared: self.shared() }), ending));
             if let Some(process) = self.process(life) {
@@ -242,6 +251,7 @@ impl World {
     /// Tells the world of new views and generations.
     fn follow(&mut self, life: Life, keeper: &Arc<Keeper>) {
         let (mut view, mut generation) = (keeper.view(), keeper.generation());
+        let mut suspects = keeper.suspects();
         let shared = self.shared();
         let Some(process) = self.process(life) else { return };
         let ending = process.ending.clone();
@@ -252,6 +262,7 @@ impl World {
                     () = ending.cancelled() => return,
                     Ok(()) = view.changed() => {}
                     Ok(()) = generation.changed() => {}
+                    Ok(()) = suspects.changed() => {}
                 }
                 shared.awake(life.place).await;
                 shared.tell(life, News::View);
@@ -281,11 +292,12 @@ impl World {
             shared.note(format_args!("{life} sees {version} {} {members:?}", ring.signature()));
         }
         let generation = *keeper.generation().borrow();
+        process.touched = true;
         if let Some(core) = &mut process.core {
             if ring.version() > core.ring().version() {
                 core.ring_changed(Arc::clone(&ring), now);
-                while core.work_off(now) {}
             }
+            core.suspected(keeper.suspects().borrow().clone());
             if let Some(generation) = generation.filter(|generation| *generation != core.me().generation) {
                 let me = PeerName { id: core.me().id.clone(), generation };
                 core.renamed(me.clone());
@@ -293,32 +305,67 @@ impl World {
                 shared.note(format_args!("{life} has generation {generation}"));
             }
         }
+        let drained = ring.member(&process.name.id).is_some_and(|member| {
+            Some(member.generation) == generation && member.state == MemberState::Draining
+        });
+        if drained {
+            self.drain(life.place);
+        }
         self.tally.views += 1;
         self.follow_targets(life, &ring);
     }
 
     /// SIGTERM: it gives up its slots, waits for its sessions to go, and leaves.
     pub(super) fn drain(&mut self, place: usize) {
-        let shared = self.shared();
+        let (shared, now) = (self.shared(), self.now());
         let Some(process) = self.processes[place].as_mut() else { return };
         let (life, Some(keeper)) = (process.life, process.keeper.clone()) else { return };
         if process.draining_until_ms.is_some() || process.paused || process.core.is_none() {
             return;
         }
-        process.draining_until_ms = Some(u64::MAX);
+        process.draining_until_ms = Some(now.tick_ms + DRAIN_MS);
         shared.note(format_args!("{life} drains"));
+        if let Some(core) = &mut process.core {
+            core.begin_drain(now);
+        }
         tokio::spawn(async move {
             // Whatever comes of it, it goes away.
             let _ = keeper.drain().await;
-            shared.awake(life.place).await;
-            shared.tell(life, News::Drained);
         });
     }
 
-    fn drain_from_now(&mut self, life: Life) {
-        let until_ms = self.shared.now_ms() + DRAIN_MS;
-        if let Some(process) = self.process(life) {
-            process.draining_until_ms = Some(until_ms);
+    /// Somebody asks for that through the API of a lookup service.
+    pub(super) fn drain_from_outside(&mut self, place: usize) {
+        let asked = LOOKUPS.filter_map(|place| self.processes[place].as_ref()?.keeper.clone()).next();
+        let Some(keeper) = asked else { return };
+        tokio::spawn(async move {
+            // As any request, this one may fail.
+            let _ = keeper.drain_member(&id_of(place)).await;
+        });
+    }
+
+    /// Has those nodes work off what is left whose cores were called.
+    pub(super) fn plan_work(&mut self) {
+        for place in 0..self.processes.len() {
+            let Some(process) = self.processes[place].as_mut().filter(|process| process.touched) else {
+                continue;
+            };
+            process.touched = false;
+            let life = process.life;
+            if !std::mem::replace(&mut process.working, true) {
+                self.after(0, Event::Work(life));
+            }
+        }
+    }
+
+    /// A node works off a piece; others come to its lock before the next one.
+    pub(super) fn work(&mut self, life: Life) {
+        let (now, delay) = (self.now(), self.dice.below(3));
+        let Some(process) = self.process(life) else { return };
+        let Some(core) = &mut process.core else { return };
+        process.working = core.work_off(now);
+        if process.working {
+            self.after(delay, Event::Work(life));
         }
     }
 
@@ -326,10 +373,13 @@ impl World {
         let (now, shared) = (self.now(), self.shared());
         let Some(process) = self.process(life) else { return };
         let Some(core) = &mut process.core else { return };
+        process.touched = true;
         core.tick(now);
-        let over = process.draining_until_ms.is_some_and(|until_ms| {
-            until_ms != u64::MAX && (core.session_count() == 0 || until_ms <= now.tick_ms)
-        });
+        let me = &core.me().id;
+        let alone = !core.ring().members().any(|other| other.id != *me && other.state == MemberState::Active);
+        let over = process
+            .draining_until_ms
+            .is_some_and(|until_ms| core.session_count() == 0 || alone || until_ms <= now.tick_ms);
         if over && !process.leaving {
             process.leaving = true;
             core.close_all(CloseCode::Draining);

@@ -2,11 +2,12 @@
 //! close.
 
 use ::cluster::grant::Holder;
+use ::cluster::ring::MemberState;
 use ::cluster::tokens::TicketTarget;
 use ::cluster::wire::client::ClientFrame;
 use ::cluster::wire::codes::{CloseCode, ErrorCode};
 use ::cluster::wire::node::{Error, NodeFrame};
-use ws_node::core::{Admission, SessionKey, SessionSink};
+use ws_node::core::{Admission, Rebalance, SessionKey, SessionSink};
 
 use super::cluster::{HEARTBEAT_MS, OUTBOUND_BYTES};
 use super::event::Event;
@@ -48,6 +49,8 @@ pub(super) struct Socket {
     /// It was slow, or mute, at some time.
     pub(super) was_slow: bool,
     pub(super) offers: u32,
+    /// Whom the ticket says that the client could not reach.
+    pub(super) avoid: Vec<String>,
 }
 
 impl World {
@@ -72,7 +75,7 @@ impl World {
         };
         let id = self.new_id();
         let outbox = Outbox::new(id, OUTBOUND_BYTES, self.marks.clone());
-        let user = ticket.sub.clone();
+        let (user, avoid) = (ticket.sub.clone(), ticket.avoid.clone());
         let holder = Holder {
             user: ticket.sub,
             avoid: ticket.avoid,
@@ -105,6 +108,7 @@ impl World {
             leaves: false,
             was_slow: false,
             offers: 0,
+            avoid,
         };
         self.sockets.insert(id, socket);
         self.tally.sockets += 1;
@@ -284,7 +288,16 @@ impl World {
         let ring = core.ring();
         let home = ring.home(ring.key().slot(&format!("u:{user}"))).map(|member| member.id.clone());
         let me = core.me().id.clone();
-        if home.as_deref() != moved["node"].as_str() || home.as_deref() == Some(&me) {
+        let to = moved["node"].as_str().and_then(|node| ring.member(node));
+        let right = match moved["reason"].as_str() {
+            // From a node that goes away to any that does not.
+            Some("draining") => {
+                core.is_draining() && to.is_some_and(|to| to.id != me && to.state == MemberState::Active)
+            }
+            _ => home.as_deref() != Some(&me) && to.is_some_and(|to| home.as_deref() == Some(&to.id)),
+        };
+        let never = self.plan.rebalance == Rebalance::None && moved["reason"] == "home";
+        if !right || never {
             self.shared.fail(format_args!("{life} sends {user}, at home at {home:?}, to {}", moved["node"]));
         }
     }
@@ -300,6 +313,7 @@ impl World {
         let fair = match code {
             CloseCode::Normal => socket.leaves || latest != Some(id),
             CloseCode::Draining => leaving || draining,
+            CloseCode::Moved => self.plan.rebalance == Rebalance::All,
             CloseCode::SlowConsumer | CloseCode::HeartbeatLost => {
                 socket.was_slow || !socket.client_open || socket.pinged_ms.is_some()
             }

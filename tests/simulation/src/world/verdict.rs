@@ -3,6 +3,7 @@
 use ::cluster::log::{Cursor, Read, ReadRequest, Topic};
 use ::cluster::ring::Ring;
 use serde_json::Value;
+use ws_node::core::Rebalance;
 
 use super::World;
 use super::process::id_of;
@@ -75,7 +76,9 @@ impl World {
             };
             let home = ring.home(ring.key().slot(&format!("u:{}", client.user)));
             let away = home.is_some_and(|home| home.id != id_of(main.place));
-            if away && socket.offers == 0 && client.may_move() {
+            let asked = socket.offers > 0 || self.plan.rebalance == Rebalance::None;
+            let avoided = home.is_some_and(|home| socket.avoid.contains(&home.id));
+            if away && !asked && !avoided {
                 return Err(format!(
                     "{} is at n{}, not at home, and was never asked to move",
                     client.user, main.place

@@ -11,6 +11,7 @@ use crate::log::{
     Append, Appended, Batch, Cursor, Entry, Fence, LogConfig, LogError, Message, Open, Opened, Position,
     READ_BYTES_MAX, READ_COUNT_MAX, Read, ReadRequest, Retention, page,
 };
+use crate::planted::{self, Bug};
 
 #[derive(Clone)]
 pub(super) struct TopicLog {
@@ -78,6 +79,10 @@ impl TopicLog {
         match rules::judge(self.head, self.highest, open.fence, open.known) {
             Standing::Stale => return Err(LogError::StaleHome { highest: self.highest.version }),
             Standing::Goes => {}
+            Standing::Anew if planted::is(Bug::ReuseEpoch) => {
+                let head = Position { offset: 0, ..self.head };
+                *self = Self { highest: self.highest, head, ..Self::new(open) };
+            }
             Standing::Anew => *self = Self { highest: self.highest, ..Self::new(open) },
         }
         self.highest.version = open.fence.version;
@@ -129,7 +134,8 @@ impl TopicLog {
         let next = position(self.head.offset + 1);
         if let Some(key) = message.key {
             let (key, data) = (rules::key_digest(message.from, key), rules::data_digest(message.data));
-            match self.keys.find(&key, self.head.offset, config, now) {
+            let seen = self.keys.find(&key, self.head.offset, config, now);
+            match seen.filter(|_| !planted::is(Bug::SendTwice)) {
                 Some(seen) if seen.data == data => {
                     return Ok(Appended { position: position(seen.offset), repeated: true });
                 }
