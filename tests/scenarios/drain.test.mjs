@@ -102,6 +102,27 @@ test('who does not move is served until the deadline, and one can see how far it
   for (const { user } of theirs) assert.notEqual((await until(`${user} is back`, () => ring.connect(user))).node, 'n1');
 });
 
+test('while Redis is away its clients move all the same', { within_ms: 90_000 }, async (t) => {
+  const ring = await cluster({ nodes: 3, flags: { node: ['--drain-deadline', '20s'] } });
+  t.after(() => ring.stop());
+  const checker = new TopicChecker();
+  const members = await Promise.all(names(30).map((user) => new Member(ring, checker, user).begin()));
+  const theirs = members.filter((member) => member.node === 'n2');
+  assert.ok(theirs.length > 1);
+  ring.redis?.pause();
+  t.after(() => ring.redis?.resume());
+  const { process } = ring.node('n2');
+  process.signal('SIGTERM');
+  assert.deepEqual(await within('its exit', process.exited, 40_000), { code: 0, signal: null });
+  assert.deepEqual(members.flatMap(({ closes }) => closes), []);
+  assert.ok(theirs.every((member) => member.here && member.node !== 'n2'));
+  ring.redis?.resume();
+  await ring.untilSeen(['n1', 'n3']);
+  await Promise.all(members.map((member, i) => member.send({ user: members[(i + 1) % members.length].user })));
+  await until('all arrives', () => checker.missing().length === 0, { within_ms: 20_000 });
+  checker.assertClean();
+});
+
 test('in the embedded default a drained node ends alone, and a signal ends the rest at once', { within_ms: 90_000 }, async (t) => {
   const ring = await cluster({ store: 'embedded', nodes: 3 });
   t.after(() => ring.abandon());

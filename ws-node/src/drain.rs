@@ -2,7 +2,6 @@
 //! until its patience ends. When to stop is pure ([`Course`]); the rest is the shell around it.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::membership::Keeper;
@@ -64,17 +63,18 @@ pub(crate) enum By {
 
 /// Returns when the node is to go away.
 pub(crate) async fn asked(keeper: &Keeper, told: &CancellationToken) -> By {
-    let (mut views, generation) = (keeper.view(), keeper.generation());
-    let drains = |ring: &Option<Arc<Ring>>| {
-        let generation = *generation.borrow();
-        ring.iter()
-            .flat_map(|ring| ring.members())
-            .any(|member| Some(member.generation) == generation && member.state == MemberState::Draining)
-    };
-    tokio::select! {
-        () = told.cancelled() => By::Process,
-        // It never changes any more once the keeper has ended.
-        Ok(_) = views.wait_for(drains) => By::Membership,
+    let (mut views, mut generations) = (keeper.view(), keeper.generation());
+    loop {
+        let (view, generation) = (views.borrow_and_update().clone(), *generations.borrow_and_update());
+        if view.is_some_and(|ring| drains(&ring, generation)) {
+            return By::Membership;
+        }
+        // Neither changes any more once the keeper has ended.
+        tokio::select! {
+            () = told.cancelled() => return By::Process,
+            Ok(()) = views.changed() => {}
+            Ok(()) = generations.changed() => {}
+        }
     }
 }
 
@@ -121,6 +121,12 @@ pub(crate) async fn drain(node: &Node, keeper: &Keeper, by: By, deadline: Durati
             }
         }
     }
+}
+
+/// Whether this incarnation of the node has given up its slots.
+fn drains(ring: &Ring, generation: Option<u64>) -> bool {
+    let mut own = ring.members().filter(|member| Some(member.generation) == generation);
+    own.any(|member| member.state == MemberState::Draining)
 }
 
 /// Whether no other member takes users.
@@ -247,8 +253,7 @@ mod tests {
         assert_eq!(course.look(1, false, began + 2 * S), Some(Over::Deadline));
     }
 
-    #[test]
-    fn only_members_that_take_users_are_somewhere_to_go() {
+    fn two() -> Ring {
         use cluster::ring::{Member, Policy, RingKey};
         let member = |id: &str, generation| Member {
             id: id.into(),
@@ -258,11 +263,23 @@ mod tests {
             weight: 100,
             state: MemberState::Active,
         };
-        let key = RingKey::new([7; 16]);
-        let ring = Ring::genesis("default", key, Policy::Balanced).join(member("n1", 1)).unwrap();
-        assert!(is_alone(&ring, "n1") && is_alone(&ring.drain("n1"), "n1"));
-        let two = ring.join(member("n2", 2)).unwrap();
+        let empty = Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced);
+        empty.join(member("n1", 1)).unwrap().join(member("n2", 2)).unwrap()
+    }
+
+    #[test]
+    fn only_members_that_take_users_are_somewhere_to_go() {
+        let (two, one) = (two(), two().leave(&["n2"]));
+        assert!(is_alone(&one, "n1") && is_alone(&one.drain("n1"), "n1"));
         assert!(!is_alone(&two, "n1") && !is_alone(&two.drain("n1"), "n1"));
         assert!(is_alone(&two.drain("n2"), "n1") && is_alone(&two.drain("n2").drain("n1"), "n1"));
+    }
+
+    #[test]
+    fn only_what_the_ring_says_of_this_incarnation_counts() {
+        let drained = two().drain("n1");
+        assert!(drains(&drained, Some(1)));
+        assert!(!drains(&two(), Some(1)) && !drains(&drained, Some(2)));
+        assert!(!drains(&drained, Some(3)) && !drains(&drained, None), "it was an earlier life");
     }
 }
