@@ -125,5 +125,9 @@ pub fn split_question<'r, 'q>(
         Question::User(user) | Question::Control { user, .. } => {
             vec![(view.home(&inbox(user)), question.clone())]
         }
+        // Another node's answer would be none.
+        Question::Sessions(node) => {
+            vec![(view.ring.member(node).map(|member| member.id.as_str()), question.clone())]
+        }
     }
 }

@@ -123,6 +123,8 @@ pub enum Question<'a> {
         #[serde(borrow)]
         control: Control<'a>,
     },
+    /// How many sessions has the node of this id itself? It alone knows.
+    Sessions(&'a str),
 }
 
 /// What a back end can have done with a user's sessions.
@@ -278,6 +280,8 @@ pub enum Answer<'a> {
         /// Sessions of the home's own that can be in no more groups.
         refused: u32,
     },
+    /// To `Sessions`: how many there are.
+    Sessions(u32),
 }
 
 /// Encodes a frame for a link.

@@ -37,6 +37,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// # Errors
     /// As [`Backend::end_sessions`], or what a session's limits forbid ([`ErrorCode::code`] `too_many_groups`).
     async fn set_member(&self, group: &str, user: &str, member: bool) -> Result<u32, ErrorCode>;
+
+    /// How many sessions each of these nodes has, in their order; `None` for those that do not say so within a second.
+    async fn sessions(&self, nodes: &[&str]) -> Vec<Option<u32>>;
 }
 
 /// A message from the application's back end. All of it has been checked against the limits.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cluster::log::{Epoch, LogError, Topic};
-use cluster::membership::{KeeperError, Suspects};
+use cluster::membership::KeeperError;
 use cluster::ring::{Member, Ring};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::topic;
@@ -96,7 +96,7 @@ pub(crate) async fn perform(service: &Service, request: Request<'_>) -> Result<R
             let sessions = nodes_of(service, &ring)?.set_member(&group, &user, member).await?;
             done(json!({ "group": group, "user": user, "sessions": sessions }))
         }
-        Call::Nodes => done(nodes(service, &ring)),
+        Call::Nodes => done(nodes(service, &ring).await?),
         Call::Drain(id) => drain(service, &id).await,
         // Has headers of its own, and is answered before this.
         Call::Ring => Err(Refusal::NotFound),
@@ -160,23 +160,40 @@ async fn history(service: &Service, ring: &Ring, group: &str, query: &str) -> Re
     Reply::new(StatusCode::OK, &asked.answer(group, &found)?)
 }
 
-fn nodes(service: &Service, ring: &Ring) -> Value {
-    let suspects = service.suspects();
-    let nodes: Vec<Value> = ring.members().map(|member| node(ring, &suspects, member)).collect();
+async fn nodes(service: &Service, ring: &Ring) -> Result<Value, Refusal> {
+    let nodes = described(service, ring, ring.members().collect()).await?;
     let version = json!({ "version": ring.version().as_u64(), "signature": ring.signature().to_string() });
-    json!({ "service": service.name(), "ring": version, "nodes": nodes })
+    Ok(json!({ "service": service.name(), "ring": version, "nodes": nodes }))
 }
 
-fn node(ring: &Ring, suspects: &Suspects, member: &Member) -> Value {
-    json!({
+/// What is known of members, and how many sessions those have that say so. Nobody waits for one that seems dead.
+async fn described(service: &Service, ring: &Ring, members: Vec<&Member>) -> Result<Vec<Value>, Refusal> {
+    let suspects = service.suspects();
+    let asked: Vec<&str> =
+        members.iter().filter(|member| !suspects.contains(member)).map(|member| member.id.as_str()).collect();
+    let mut counts = service.backend()?.sessions(&asked).await.into_iter();
+    let node = |member: &Member| {
+        let suspected = suspects.contains(member);
+        let sessions = if suspected { None } else { counts.next().flatten() };
+        node(ring, member, suspected, sessions)
+    };
+    Ok(members.into_iter().map(node).collect())
+}
+
+fn node(ring: &Ring, member: &Member, suspected: bool, sessions: Option<u32>) -> Value {
+    let mut node = json!({
         "id": member.id,
         "url": member.url,
         "weight": member.weight,
         "state": member.state.as_str(),
-        "suspected": suspects.contains(member),
+        "suspected": suspected,
         "slots": ring.slot_count(&member.id),
         "generation": member.generation,
-    })
+    });
+    if let (Some(sessions), Some(fields)) = (sessions, node.as_object_mut()) {
+        fields.insert("sessions".to_owned(), sessions.into());
+    }
+    node
 }
 
 async fn drain(service: &Service, id: &str) -> Result<Reply, Refusal> {
@@ -187,7 +204,10 @@ async fn drain(service: &Service, id: &str) -> Result<Reply, Refusal> {
     // Read again: the keeper knows of the change already.
     let ring = service.ring()?;
     match ring.member(id) {
-        Some(member) if known => Reply::new(StatusCode::ACCEPTED, &node(&ring, &service.suspects(), member)),
+        Some(member) if known => {
+            let node = described(service, &ring, vec![member]).await?.pop();
+            Reply::new(StatusCode::ACCEPTED, &node.ok_or(Refusal::Internal)?)
+        }
         _ => Err(Refusal::UnknownNode),
     }
 }

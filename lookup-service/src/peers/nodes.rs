@@ -27,6 +27,9 @@ use crate::api::backend::{Backend, OutMessage, PresenceState, Sent, UserState};
 /// request may take, by far more than the homes' answers to the last ones may.
 const ROOM_WAIT: Duration = Duration::from_secs(15);
 
+/// How long a list of the nodes waits for what they say of themselves.
+const SESSIONS_WAIT: Duration = Duration::from_secs(1);
+
 /// The nodes of one service.
 pub(super) struct Nodes {
     core: Mutex<Core<PeerSink>>,
@@ -150,6 +153,23 @@ impl Backend for Nodes {
 
     async fn set_member(&self, group: &str, user: &str, member: bool) -> Result<u32, ErrorCode> {
         self.control(user, if member { Control::Join(group) } else { Control::Leave(group) }).await
+    }
+
+    async fn sessions(&self, nodes: &[&str]) -> Vec<Option<u32>> {
+        let deadline = Instant::now() + SESSIONS_WAIT;
+        let now_ms = self.now_ms();
+        let replies: Vec<_> = {
+            let mut core = self.core.lock();
+            nodes.iter().map(|node| core.ask(&Question::Sessions(node), now_ms)).collect()
+        };
+        let mut counts = Vec::with_capacity(replies.len());
+        for reply in replies {
+            counts.push(match timeout_at(deadline, reply).await {
+                Ok(Ok(Ok(Known::Sessions(count)))) => Some(count),
+                _ => None,
+            });
+        }
+        counts
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) enum Known {
     Presence(PresenceState),
     /// With how many sessions it was done, and how many could be in no more groups.
     Told { sessions: u32, refused: u32 },
+    /// How many sessions a node has.
+    Sessions(u32),
 }
 
 /// Answers a request whose parts have all come to an end.
@@ -118,6 +120,7 @@ impl Known {
                 Some(Self::Presence(PresenceState { count, users, settling }))
             }
             Answer::Done { sessions, refused } => Some(Self::Told { sessions: *sessions, refused: *refused }),
+            Answer::Sessions(sessions) => Some(Self::Sessions(*sessions)),
             Answer::Online { .. } => None,
         }
     }

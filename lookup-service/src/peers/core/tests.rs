@@ -193,10 +193,15 @@ fn questions_are_answered_with_what_the_home_knows() {
             Known::Presence(presence),
         ),
         (control, Answer::Done { sessions: 4, refused: 1 }, Known::Told { sessions: 4, refused: 1 }),
+        (Question::Sessions("n1"), Answer::Sessions(3), Known::Sessions(3)),
     ];
     for (question, answer, known) in asked {
         let mut reply = world.core.ask(&question, 0);
-        let home = world.home(if matches!(question, Question::Presence(_)) { "g:g" } else { "u:bob" });
+        let home = match question {
+            Question::Presence(_) => world.home("g:g"),
+            Question::Sessions(node) => node.to_owned(),
+            _ => world.home("u:bob"),
+        };
         let frames = world.sent_to(&home);
         let Some(ToHome::Ask { call, question: asked }) = decode(&frames[0]) else { panic!("{frames:?}") };
         assert_eq!(asked, question);

@@ -84,9 +84,10 @@ async fn nodes_are_listed_and_drained() {
         node(&before, "n2"),
         json!({
             "id": "n2", "url": "ws://n2.example.com/ws", "weight": 100, "state": "active", "suspected": false, "slots": 32_768,
-            "generation": generation
+            "sessions": 7, "generation": generation
         })
     );
+    assert_eq!(node(&before, "n1").get("sessions"), None, "it has not said");
     for _ in 0..2 {
         let told = world.ask("POST", "/v1/nodes/n2/drain", "").await;
         let drained = told.json();
