@@ -9,7 +9,7 @@ use cluster::tokens::PeerName;
 use edge::peer::PeerTarget;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,16 @@ use crate::node::Node;
 
 /// How often the core does what fell due.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How often at most it is logged that the log has lost topics.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What was said of topics that the log lost.
+#[derive(Default)]
+struct Losses {
+    told: u64,
+    at: Option<Instant>,
+}
 
 /// Follows until the node ends; answers whom to link to.
 pub(crate) fn follow(
@@ -36,6 +46,7 @@ pub(crate) fn follow(
     tasks.spawn(async move {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut losses = Losses::default();
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
@@ -49,11 +60,32 @@ pub(crate) fn follow(
                 _ = ticks.tick() => {
                     node.core().tick(node.now());
                     work_off(&node).await;
+                    losses.tell(node.core().counts().logs_lost);
                 }
             }
         }
     });
     receiver
+}
+
+// === impl Losses ===
+
+impl Losses {
+    /// `lost`: how many there were by now.
+    fn tell(&mut self, lost: u64) {
+        if lost <= self.told || self.at.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return;
+        }
+        let remedy = "look at what the Redis server keeps, and at who else writes to it";
+        let topics = lost - self.told;
+        tracing::warn!(
+            topics,
+            code = "log_lost",
+            remedy,
+            "the log has lost topics: who follows them is told"
+        );
+        (self.told, self.at) = (lost, Some(Instant::now()));
+    }
 }
 
 /// Does what a new ring left to do, a piece at a time: in between others have the lock.

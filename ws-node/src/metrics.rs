@@ -45,6 +45,11 @@ impl Source for NodeFigures {
             |read| read.counts.log_failures,
         ),
         Figure::counter(
+            "ringdial_node_logs_lost",
+            "Topics followed here that the log had lost; their sessions were told",
+            |read| read.counts.logs_lost,
+        ),
+        Figure::counter(
             "ringdial_node_replayed",
             "Entries of the log sent to sessions that missed them",
             |read| read.counts.replayed,
