@@ -12,8 +12,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ringdial_cluster::membership::{MembershipStore, Stored};
 use ringdial_cluster::store::MemoryStore;
+use tokio::time::{Instant, sleep};
 
 use self::conformance::World;
+use self::conformance::support::Process;
 
 struct Memory(MemoryStore);
 
@@ -52,3 +54,31 @@ where
 }
 
 conformance!(crate::run);
+
+/// Nobody waits for the next poll: all look when the capped lease has lapsed.
+#[test]
+fn a_member_that_most_suspect_is_out_within_four_tenths_of_a_lease() {
+    run(|world| {
+        Box::pin(async move {
+            for offset in [0, 50, 110, 170, 230, 290] {
+                let others = [Process::node(world, "a").await, Process::node(world, "b").await];
+                let dead = Process::node(world, "c").await;
+                others[0].sees(&["a", "b", "c"]).await;
+                sleep(Duration::from_millis(offset)).await;
+                let generation = dead.generation().unwrap();
+                drop(dead);
+                let died = Instant::now();
+                others.iter().for_each(|process| process.keeper.suspect("c", generation));
+                for process in &others {
+                    process.sees(&["a", "b"]).await;
+                }
+                assert!(died.elapsed() < LEASE * 4 / 10, "{:?}", died.elapsed());
+                // Half of the members may be taken out within two leases.
+                sleep(2 * LEASE).await;
+                for process in others {
+                    process.keeper.leave().await.unwrap();
+                }
+            }
+        })
+    });
+}
