@@ -28,8 +28,8 @@ const HEALED_MS = 60_000;
 /** Starts the cluster, its users and their traffic. @param {import('node:test').TestContext} t @param {import('./cluster.mjs').ClusterOptions} options @param {Prognosis} [prognosis] */
 export async function patient(t, options, prognosis = {}) {
   const ring = await cluster({ nodes: 3, lookups: 2, flags: FLAGS, ...options });
-  t.after(() => ring.stop());
   const one = new Patient(ring, prognosis);
+  t.after(() => one.discharge());
   await one.begin();
   return one;
 }
@@ -104,6 +104,13 @@ export class Patient {
     assert.deepEqual(lost ? checker.gaps.filter(({ reason }) => reason !== 'log_lost') : checker.gaps, [], 'gaps');
     assert.ok(checker.acknowledgedCount > 60, `${checker.acknowledgedCount} acknowledged`);
     assert.deepEqual(ring.nodes.filter(({ process }) => process.exit?.code).map(({ id }) => id), [], 'nodes that gave up');
+  }
+
+  /** Everybody goes, and then the cluster. Members would come back to nodes that drain. */
+  async discharge() {
+    this.#done = true;
+    await Promise.all(this.traffic.members.map((member) => member.end()));
+    await this.ring.stop();
   }
 
   /** The sessions that were welcome and did not end by a move. @param {string[]} but at these nodes */

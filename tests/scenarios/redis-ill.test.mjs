@@ -139,11 +139,10 @@ async function spoil(one, keys, [command, ...rest]) {
 /** A patient whose way to Redis is a wire. @param {import('node:test').TestContext} t @param {import('../harness/illness.mjs').Prognosis} [prognosis] */
 async function wired(t, prognosis) {
   const redis = await Redis.start();
-  t.after(() => redis.stop());
   const wire = await Wire.to(redis.port);
   const url = redis.url.replace(/\d+$/, String(wire.port));
   const one = await patient(t, { redis: /** @type {any} */ ({ url }) }, prognosis);
-  t.after(() => wire.stop());
+  t.after(() => Promise.all([wire.stop(), redis.stop()]));
   return { one, redis, wire };
 }
 
