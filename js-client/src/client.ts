@@ -28,7 +28,7 @@ export async function begun<C extends CoreClient>(client: C, options: { readonly
   }
 }
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. Its `group` is there with `parts` only. */
+/** A client that has not begun: no socket, no timer, no request until `connect()`. Its `group` is there with `parts` only. */
 export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Client<Data> {
   const { random = Math.random, now = Date.now } = options;
   const emitter = emitterOf<Events<Data>>();

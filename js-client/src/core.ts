@@ -1,4 +1,7 @@
-/** `ringdial/core`: the client without group handles, for pages that count bytes. The groups of its token come as messages of the client. */
+/**
+ * `ringdial/core`: the client without group handles and without a check of its options, for pages that count bytes. The groups of its token
+ * come as messages of the client.
+ */
 import { begun, clientOf } from "./client.js";
 import type { ClientOptions, CoreClient, Signal } from "./types.js";
 
@@ -6,7 +9,7 @@ export { AuthError, RingdialError } from "./errors.js";
 export type { ErrorDetails } from "./errors.js";
 export type * from "./types.js";
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
+/** A client that has not begun: no socket, no timer, no request until `connect()`. */
 export function createClient<Data = unknown>(options: ClientOptions): CoreClient<Data> {
   return clientOf<Data>(options);
 }

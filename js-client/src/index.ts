@@ -2,6 +2,7 @@
 import { begun, clientOf } from "./client.js";
 import { groupsOf } from "./groups.js";
 import { groupRules } from "./machine/groups.js";
+import { check } from "./options.js";
 import type { Client, ClientOptions, Signal } from "./types.js";
 
 export { AuthError, RingdialError } from "./errors.js";
@@ -10,6 +11,7 @@ export type * from "./types.js";
 
 /** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
 export function createClient<Data = unknown>(options: ClientOptions): Client<Data> {
+  check(options);
   return clientOf<Data>(options, { rules: groupRules, handles: groupsOf });
 }
 

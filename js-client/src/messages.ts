@@ -9,50 +9,38 @@ export interface Source<Data> {
   end(listener: (error?: RingdialError) => void): () => void;
 }
 
-/** Begins to listen at once, and ends with `return()`, the signal, or the source. */
+/** Listens at once, until `break`, the signal, or the end of the source. What came before that is still given. */
 export function messagesOf<Data>(source: Source<Data>, { signal, buffer = 1_000 }: MessagesOptions = {}): AsyncIterableIterator<Message<Data>> {
   const held: Message<Data>[] = [];
-  const waiting: (() => void)[] = [];
   let over = false;
   let failure: RingdialError | undefined;
+  let wake = (): void => {};
   const end = (error?: RingdialError): void => {
-    if (over) return;
+    if (!over) failure = error;
     over = true;
-    failure = error;
-    for (const off of offs) off();
+    stop();
     signal?.removeEventListener("abort", abort);
-    for (const wake of waiting.splice(0)) wake();
+    leave();
+    wake();
   };
   const abort = (): void => end();
-  const take = (message: Message<Data>): void => {
+  const stop = source.message((message) => {
     if (held.push(message) > buffer) end(new RingdialError("overflow", "", false));
-    waiting.shift()?.();
-  };
-  const offs = [source.message(take), source.end(end)];
-  if (signal?.aborted) end();
+    wake();
+  });
+  const leave = source.end(end);
   signal?.addEventListener("abort", abort);
-  /** What came before the end is still given. */
-  const next = async (): Promise<IteratorResult<Message<Data>>> => {
-    for (;;) {
-      const value = held.shift();
-      if (value) return { value, done: false };
-      if (over) break;
-      await new Promise<void>((resolve) => waiting.push(resolve));
-    }
-    const error = failure;
-    failure = undefined;
-    if (error) throw error;
-    return { value: undefined, done: true };
-  };
-  return {
-    next,
-    async return() {
-      held.length = 0;
+  if (signal?.aborted) end();
+  return (async function* () {
+    try {
+      for (;;) {
+        while (held[0]) yield held.shift() as Message<Data>;
+        if (failure) throw failure;
+        if (over) return;
+        await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
       end();
-      return { value: undefined, done: true };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+    }
+  })();
 }

@@ -2,6 +2,7 @@
 import { RingdialError } from "./errors.js";
 import type { Config, GroupRules } from "./machine/state.js";
 import type { ClientOptions } from "./types.js";
+import { positive } from "./wire.js";
 
 const DEFAULTS = {
   baseMs: undefined,
@@ -15,18 +16,26 @@ const DEFAULTS = {
   maxChars: 1_048_576,
 };
 
-/** Throws `bad_options`, naming every option that is wrong. */
+/** What is wrong is as if it were not there. */
 export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions, groups?: GroupRules): Config {
+  const config: Record<string, unknown> = { ...DEFAULTS, groups, renewable: [token, lookup].some((part) => typeof part === "function") };
+  for (const [name, value] of numbersOf(retry, timeouts, outbox)) config[name] = positive(value) ?? config[name];
+  return config as unknown as Config;
+}
+
+/** Throws `bad_options`, naming every option that is wrong. */
+export function check({ lookup, token, retry, timeouts, outbox }: ClientOptions): void {
   const right = (value: unknown): boolean => typeof value === "function" || (typeof value === "string" && value !== "");
   const wrong: string[] = [];
   const urls = [lookup].flat();
   if (!urls.length || !urls.every(right)) wrong.push("lookup");
   if (token !== undefined && !right(token)) wrong.push("token");
-  const config: Record<string, unknown> = { ...DEFAULTS, groups, renewable: [token, lookup].some((part) => typeof part === "function") };
-  for (const [name, value] of Object.entries({ ...retry, ...timeouts, ...outbox })) {
-    if (name in DEFAULTS && value >= 0 && value < Infinity) config[name] = value;
-    else if (value !== undefined) wrong.push(name);
+  for (const [name, value] of numbersOf(retry, timeouts, outbox)) {
+    if (value !== undefined && (positive(value) === undefined || !(name in DEFAULTS))) wrong.push(name);
   }
   if (wrong.length) throw new RingdialError("bad_options", `wrong options: ${wrong.join(", ")}`, false);
-  return config as unknown as Config;
+}
+
+function numbersOf(...parts: (object | undefined)[]): [name: string, value: unknown][] {
+  return parts.flatMap((part) => Object.entries(part ?? {}));
 }

@@ -29,6 +29,13 @@ it("probes once the dead-line has passed, and ends the link a second later", () 
   expect(machine.state).toMatchObject({ phase: "reconnecting", cause: { code: "silent" } });
 });
 
+it("comes back at once when a link is lost that was doubted, as after the back/forward cache", () => {
+  const lost = new Machine().connected().at(1, "down", 2, 1006, "");
+  expect(lost.effects).toContainEqual(["arm", "loop", 250]);
+  const doubted = new Machine().connected().at(1, "wake").at(2, "down", 2, 1006, "");
+  expect(doubted.names()).toContain("look 3");
+});
+
 it("keeps the link after a sleep if frames were waiting in the socket", () => {
   const machine = new Machine().connected().at(3_600_000, "timer", "alive").at(3_600_001, "heard", 2, PING);
   expect(machine.effects).toContainEqual(["arm", "alive", 15_000]);

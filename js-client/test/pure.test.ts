@@ -4,7 +4,7 @@ import { delay } from "../src/backoff.js";
 import { closePolicy, statusPolicy } from "../src/codes.js";
 import { dedupe } from "../src/dedupe.js";
 import { AuthError, RingdialError } from "../src/errors.js";
-import { configOf } from "../src/options.js";
+import { check, configOf } from "../src/options.js";
 import { readFrame, readGrant, readMessage, readWelcome } from "../src/wire.js";
 
 const pace = { baseMs: 500, maxMs: 30_000, spreadMs: 2_000 };
@@ -118,10 +118,12 @@ describe("errors and options", () => {
 
   it("name every mistake at once", () => {
     const wrong = { lookup: "", token: 5 as never, retry: { baseMs: -1 }, timeouts: { openMs: NaN } };
-    expect(() => configOf(wrong)).toThrow("wrong options: lookup, token, baseMs, openMs");
-    expect(() => configOf({ lookup: [] })).toThrow("wrong options: lookup");
-    expect(() => configOf({ lookup: "x", timeouts: { lokupMs: 1 } as object })).toThrow("wrong options: lokupMs");
-    expect(configOf({ lookup: "x", retry: { baseMs: 5 }, timeouts: { openMs: undefined as never } })).toMatchObject({
+    expect(() => check(wrong)).toThrow("wrong options: lookup, token, baseMs, openMs");
+    expect(() => check({ lookup: [] })).toThrow("wrong options: lookup");
+    expect(() => check({ lookup: "x", timeouts: { lokupMs: 1 } as object })).toThrow("wrong options: lokupMs");
+    expect(() => check({ lookup: "x", retry: { baseMs: "5" as never }, timeouts: { openMs: undefined as never } })).toThrow("wrong options: baseMs");
+    expect(configOf({ lookup: "x", retry: { baseMs: 5 }, timeouts: { openMs: undefined as never, sendMs: NaN } })).toMatchObject({
+      sendMs: 30_000,
       baseMs: 5,
       openMs: 8_000,
       renewable: false,

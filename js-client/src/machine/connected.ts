@@ -1,13 +1,12 @@
 /** Connected: frames of the link, its dead-line, its loss; and the planning of moves. */
 import type { Failure } from "../codes.js";
 import { RingdialError } from "../errors.js";
-import type { PresenceChange } from "../types.js";
 import { DETACH, type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
 import { closed, dial } from "./dial.js";
 import { answered, errorOf, flush, orphan } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
-import { admit, refuse, skip, stand } from "./topics.js";
+import { admit, gone, skip, stand } from "./topics.js";
 import { act, ask, disarm, drop, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
@@ -30,7 +29,9 @@ export function guard(t: Turn, link: Link): void {
 }
 
 export function linkDown(t: Turn, link: Link, code: number, reason: string): void {
-  lost(t, link, closed(code, reason, link.said, "connection_lost"));
+  const { policy, error } = closed(code, reason, link.said, "connection_lost");
+  // It was doubted already, as after the back/forward cache: it is this client alone that comes back.
+  lost(t, link, { policy: t.suspect && policy === "lost" ? "now" : policy, error });
 }
 
 export function ofLink(t: Turn, before: Link, frame: Frame): void {
@@ -40,10 +41,6 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   if (t.suspect) guard(t, link);
   t.suspect = false;
   if (frame.op === "moved") return plan(t, frame);
-  if (frame.op === "presence") {
-    const { op: _, ...change } = frame;
-    act(t, "emit", "presence", change as unknown as PresenceChange);
-  }
   const topic = frame["topic"] as string;
   // One that is being left was pending before: what counts is the `join` after that.
   if (frame.op === "recovered" && !t.topics[topic]?.leaving) {
@@ -51,7 +48,8 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
     ask(t);
   }
   // By the application's back end.
-  if (frame.op === "removed") refuse(t, topic, "removed");
+  if (frame.op === "removed") gone(t, topic, "removed");
+  t.config.groups?.heard(t, frame);
   if (frame.op !== "error" || "ref" in frame) {
     inSession(t, link.socket, frame);
     return part(t);

@@ -2,16 +2,17 @@
  * Groups that the application joins and leaves: `hello` names those that are wanted, and what it cannot say, or came too late for it, is
  * said by a `join` or `leave` once there is a link. Not every client has this part: see {@link GroupRules}.
  */
-import type { Since } from "../types.js";
+import { RingdialError } from "../errors.js";
+import type { PresenceChange, Since } from "../types.js";
 import { asText, type Frame, positive } from "../wire.js";
 import type { GroupRules } from "./state.js";
-import { forget, placeOf, put, refuse, stand } from "./topics.js";
+import { forget, gone, placeOf, put, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 /** At least so long, and up to twice that, before a `join` or `leave` is repeated that was refused for the time being. */
 const AGAIN_MS = 1_000;
 
-export const groupRules: GroupRules = { ask, replied, follow, unfollow };
+export const groupRules: GroupRules = { ask, replied, heard, refuse, follow, unfollow };
 
 /** The application wants a group. One that is followed already goes on from where it is. */
 function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
@@ -57,7 +58,18 @@ function replied(t: Turn, frame: Frame): void {
     return ask(t);
   }
   if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
-  if (done) return refuse(t, name, asText(code));
+  if (done) return gone(t, name, asText(code));
   put(t, name, { ...topic, asked: 0 });
   act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
+}
+
+function heard(t: Turn, { op, ...change }: Frame): void {
+  if (op === "presence") act(t, "emit", "presence", change as unknown as PresenceChange);
+}
+
+/** A group that is wanted, and not followed. */
+function refuse(t: Turn, name: string, code: string): void {
+  const error = new RingdialError(code, name, false);
+  act(t, "fail", name, error);
+  act(t, "emit", "error", error);
 }

@@ -29,6 +29,10 @@ export interface GroupRules {
   ask(t: Turn): void;
   /** An `ack` or `error` that is no send's. */
   replied(t: Turn, frame: Frame): void;
+  /** Any frame of the link. */
+  heard(t: Turn, frame: Frame): void;
+  /** A group that the application wants is not followed. */
+  refuse(t: Turn, topic: string, code: string): void;
   follow(t: Turn, topic: string, since: Since | undefined, presence: boolean): void;
   unfollow(t: Turn, topic: string): void;
 }

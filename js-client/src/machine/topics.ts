@@ -4,7 +4,6 @@
  *
  * `hello` names every topic again, each with its position.
  */
-import { RingdialError } from "../errors.js";
 import type { Gap, Since } from "../types.js";
 import { asText, type Frame } from "../wire.js";
 import type { Topic } from "./state.js";
@@ -44,7 +43,7 @@ export function placeOf({ epoch, offset }: Topic): Since | undefined {
 
 /** What `welcome`, the answer to a `join`, or `recovered` says of a topic, which may be one that the back end has the session join. */
 export function stand(t: Turn, socket: number, name: string, { epoch, offset, recovered, error }: Record<string, unknown>): void {
-  if (error) return refuse(t, name, asText(error));
+  if (error) return gone(t, name, asText(error));
   const topic = t.topics[name] ?? NONE;
   const { want, presence, asked } = topic;
   if (want === "leave") return;
@@ -65,13 +64,10 @@ export function stand(t: Turn, socket: number, name: string, { epoch, offset, re
 }
 
 /** A topic is not followed, or no longer. */
-export function refuse(t: Turn, name: string, code: string): void {
+export function gone(t: Turn, name: string, code: string): void {
   const topic = t.topics[name];
   forget(t, name);
-  if (topic?.want !== "join") return;
-  const error = new RingdialError(code, name, false);
-  act(t, "fail", name, error);
-  act(t, "emit", "error", error);
+  if (topic?.want === "join") t.config.groups?.refuse(t, name, code);
 }
 
 /** They may go by another epoch than this one, and tell later of what it tells now. */

@@ -18,7 +18,8 @@ import { act, ask, type Turn } from "./turn.js";
 
 export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
   const t: Turn = { ...before, effects: [], now, roll };
-  (handlers[name] as (t: Turn, ...args: unknown[]) => void)(t, ...args);
+  const handler = handlers[name as "send"] ?? t.config.groups?.[name as "follow"];
+  (handler as (t: Turn, ...args: unknown[]) => void)(t, ...args);
   const { effects, now: _, roll: __, ...state } = t;
   // A move is no change: the user stays connected.
   const changed = state.phase !== before.phase || state.retryAt !== before.retryAt || state.failures !== before.failures;
@@ -26,7 +27,7 @@ export function transition(before: State, { what: [name, ...args], now, roll }: 
   return { state, effects };
 }
 
-type Handlers = { [H in Happening as H[0]]: (t: Turn, ...args: H extends [any, ...infer A] ? A : never) => void };
+type Handlers = { [H in Happening as Exclude<H[0], "follow" | "unfollow">]: (t: Turn, ...args: H extends [any, ...infer A] ? A : never) => void };
 
 /** What a lookup or socket says that is not known any more is ignored. */
 const handlers: Handlers = {
@@ -47,12 +48,6 @@ const handlers: Handlers = {
   send,
   cancel(t, ref) {
     remove(t, (entry) => entry.ref === ref, "aborted");
-  },
-  follow(t, ...how) {
-    t.config.groups?.follow(t, ...how);
-  },
-  unfollow(t, topic) {
-    t.config.groups?.unfollow(t, topic);
   },
   granted(t, ask, grant) {
     if (ask === t.ask) granted(t, grant);
