@@ -19,6 +19,10 @@ const BURST_MIN: u64 = 10;
 /// The longest line. Clients that do not wait for their turn make it longer without need; none shall wait for them longer.
 const LINE_MAX_NS: u64 = 120_000_000_000;
 
+/// The first turn in a line. Who came right back would find the rest of the crowd still arriving, and be refused once more;
+/// what the bucket gains until then it keeps for those who come late.
+const FIRST_TURN_NS: u64 = 100_000_000;
+
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// 2^32 divided by the golden ratio: its multiples, modulo 2^32, are spread more evenly than chance would spread them.
@@ -72,7 +76,7 @@ impl Pacing {
     /// change of the ring.
     ///
     /// # Errors
-    /// The milliseconds after which to come again, 1 at least: when it will be this one's turn, and up to a quarter longer.
+    /// The milliseconds after which to come again, 100 at least: when it will be this one's turn, and up to a quarter longer.
     pub fn admit(&mut self, ring: &Ring, node: &Member, pace: Pace, now: Duration) -> Result<(), u32> {
         let named = (ring.version(), ring.signature());
         if self.ring != Some(named) {
@@ -106,7 +110,8 @@ impl Lane {
             self.full_at_ns = taken_ns;
             return Ok(());
         }
-        let turn_ns = self.free_turn_ns.max(fits_at_ns).min(now_ns.saturating_add(LINE_MAX_NS));
+        let first_ns = fits_at_ns.max(now_ns.saturating_add(FIRST_TURN_NS));
+        let turn_ns = self.free_turn_ns.max(first_ns).min(now_ns.saturating_add(LINE_MAX_NS));
         self.free_turn_ns = turn_ns.saturating_add(pace.interval_ns);
         Err(self.spread_ms(turn_ns - now_ns))
     }
@@ -118,7 +123,7 @@ impl Lane {
         let part = u64::from(self.turns.wrapping_mul(GOLDEN));
         let wait_us = wait_ns.div_ceil(1000);
         let spread_us = wait_us + (wait_us / 4 * part >> 32);
-        u32::try_from(spread_us.div_ceil(1000).max(1)).unwrap_or(u32::MAX)
+        u32::try_from(spread_us.div_ceil(1000)).unwrap_or(u32::MAX)
     }
 }
 

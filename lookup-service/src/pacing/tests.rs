@@ -65,7 +65,7 @@ fn no_pace_divides_by_nothing() {
         let mut lookups = Lookups::at(per_node, services);
         let (through, waits) = lookups.crowd(1000, Duration::MAX);
         assert!(through >= 10, "{per_node} by {services}");
-        assert!(waits.iter().all(|wait| (1..=150_000).contains(wait)));
+        assert!(waits.iter().all(|wait| (100..=150_000).contains(wait)));
     }
 }
 
@@ -75,15 +75,15 @@ fn who_is_refused_is_told_turns_one_after_the_other_up_to_a_quarter_late() {
     let (through, waits) = lookups.crowd(10_000, MS * 50);
     assert_eq!(through, 500);
     for (index, wait_ms) in waits.iter().enumerate() {
-        let turn_ms = (index + 1) as f64 / 5.0;
+        let turn_ms = 100.0 + index as f64 / 5.0;
         let late_ms = f64::from(*wait_ms) - turn_ms;
         assert!((0.0..=turn_ms / 4.0 + 1.0).contains(&late_ms), "turn {index} at {turn_ms}: told {wait_ms}");
     }
-    let each_tenth: Vec<usize> = (0..19)
+    let each_tenth: Vec<usize> = (0..20)
         .map(|tenth| waits.iter().filter(|wait| (tenth * 100..(tenth + 1) * 100).contains(*wait)).count())
         .collect();
     // 0.89 of the pace: the logarithm of 1.25, by 0.25.
-    assert!(each_tenth.iter().skip(1).all(|count| (435..=457).contains(count)), "{each_tenth:?}");
+    assert!(each_tenth.iter().skip(2).all(|count| (435..=457).contains(count)), "{each_tenth:?}");
 }
 
 #[test]
@@ -103,8 +103,9 @@ fn a_crowd_that_follows_the_advice_is_let_in_evenly_and_asks_seldom() {
         }
     }
     assert!(due.is_empty());
-    assert!(let_in[1..19].iter().all(|count| (400..=500).contains(count)), "{let_in:?}");
-    assert!(asked < 21_000, "{asked} requests of 10,000 clients");
+    assert_eq!(let_in[0], 500, "{let_in:?}");
+    assert!(let_in[2..19].iter().all(|count| (400..=500).contains(count)), "{let_in:?}");
+    assert!(asked < 20_000, "{asked} requests of 10,000 clients");
 }
 
 #[test]
