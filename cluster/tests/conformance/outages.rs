@@ -83,8 +83,10 @@ pub async fn who_died_in_a_stall_is_taken_out_after_it(world: &dyn World) {
 pub async fn flapping_says_nothing_new(world: &dyn World) {
     let processes =
         [Process::node(world, "a").await, Process::node(world, "b").await, Process::observer(world).await];
-    for process in &processes {
-        process.sees(&["a", "b"]).await;
+    // A third member, so that one who flaps caps no lease.
+    let c = Process::node(world, "c").await;
+    for process in processes.iter().chain([&c]) {
+        process.sees(&["a", "b", "c"]).await;
     }
     let before = processes[0].ring();
     let (mut view, generation) = (processes[2].keeper.view(), processes[1].generation().unwrap());

@@ -94,7 +94,6 @@ pub async fn a_majority_of_the_other_members_caps_the_lease(world: &dyn World) {
     for holder in sample.holders() {
         assert!(store.renew(holder).await.unwrap().held);
     }
-    let renewed = Instant::now();
     let e = vec![holder("e")];
     let say = async |by| store.suspect(by, &e, &[]).await.unwrap();
     for name in ["x", "y", "z", "w"] {
@@ -110,13 +109,12 @@ pub async fn a_majority_of_the_other_members_caps_the_lease(world: &dyn World) {
     assert_eq!(say(member("d")).await, 1, "three of four");
     assert_eq!(say(member("c")).await, 0, "once");
     let pulse = store.poll(None).await.unwrap();
-    if let Some(due) = pulse.due {
-        assert!(due <= world.lease() * 3 / 10, "{due:?}");
+    match pulse.due {
+        Some(due) => assert!(due <= world.lease() * 3 / 10, "{due:?}"),
+        None => assert_eq!(pulse.lapsed, 1, "it may be over already, on a busy machine"),
     }
     let others = &sample.holders()[..4];
     let pulse = live_until(&*store, others, |pulse| pulse.lapsed == 1).await;
-    let lapsed = renewed.elapsed();
-    assert!(lapsed < world.lease() * 9 / 10, "lapsed after {lapsed:?}");
     assert_eq!((pulse.due, pulse.suspects.len()), (None, 1));
     assert!(!store.renew(e[0]).await.unwrap().held);
     assert_eq!(store.lapsed(&sample.line, &sample.holders()).await.unwrap(), ["e"]);
@@ -178,8 +176,16 @@ pub async fn sayers_whose_leases_lapsed_do_not_count(world: &dyn World) {
 pub async fn suspicions_are_noticed_when_they_begin_and_end(world: &dyn World) {
     let (store, other) = (world.store(SERVICE), world.store(SERVICE));
     let notices = other.notices();
-    Sample::of(&["a", "b", "c", "d"]).put(&*store).await;
-    // Until the subscription stands.
+    let sample = Sample::of(&["a", "b", "c", "d"]);
+    sample.put(&*store).await;
+    // The first notice may be that of a subscription; the second one shows that it stands.
+    for _ in 0..2 {
+        let before = *notices.borrow();
+        let swapped = store.swap(&sample.stored(), &sample.record, LeaseChange::Keep).await.unwrap();
+        assert_eq!(swapped, Swapped::Done);
+        let noticed = || *notices.borrow() > before;
+        until_within(Duration::from_secs(5), "a notice", noticed, || "none".to_owned()).await;
+    }
     sleep(Duration::from_millis(300)).await;
     let c = vec![holder("c")];
     let noticed = async |what: &str, before: u64| {

@@ -114,6 +114,12 @@ fn nonsense_in_own_keys_is_passed_over() {
             let () = pipeline.query(&mut connection).unwrap();
             is_well(&world, &processes).await;
         }
+        let observers = world.server.url();
+        let count = || {
+            let client = redis::Client::open(observers.as_str()).unwrap();
+            client.get_connection().unwrap().zcard::<_, u64>(key("observers")).unwrap()
+        };
+        until("strangers to be thrown away", || count() == 1, || count().to_string()).await;
         assert_eq!(*processes[0].ring(), *before, "nobody was lost or registered again");
         assert_eq!((processes[0].generation(), processes[1].generation()), (Some(a), Some(b)));
 
