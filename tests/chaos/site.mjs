@@ -14,9 +14,9 @@ const NETWORK = '10.213.7';
 const NOWHERE = '02:00:00:00:00:99';
 const INSIDE = 'CHAOS_NAMESPACE';
 
-/** Whether this process may make namespaces and bridges. */
+/** Whether this process may make namespaces, and bridges and wires in them. */
 export function namespacesWork() {
-  return process.platform === 'linux' && spawnSync('unshare', ['-n', 'ip', 'link', 'add', 'br0', 'type', 'bridge']).status === 0;
+  return process.platform === 'linux' && spawnSync('unshare', ['-n', 'sh', '-c', 'ip link add br0 type bridge && ip link add v1 type veth peer name v2']).status === 0;
 }
 
 /** Whether this process is in a network namespace of its own. */
