@@ -129,6 +129,25 @@ describe("groups", () => {
     expect(room).toBeNull();
   });
 
+  it("are not left and joined again when StrictMode mounts twice, or another component takes over", async () => {
+    const [alice, bob] = [clientOf("alice"), clientOf("bob")];
+    await act(() => bob.connect());
+    const told: unknown[] = [];
+    const watched = bob.group("x", { presence: true });
+    watched.on("presence", ({ joined, left }) => told.push(joined ? `+${joined.join()}` : left ? `-${left.join()}` : "all"));
+    await act(() => watched.joined);
+    const Room = (): ReactNode => useGroup("x")?.name ?? "none";
+    await show(alice, h(State));
+    await until("connected", () => alice.status.state === "connected");
+    await show(alice, h(Room, { key: 1 }));
+    await until("joined", () => told.includes("+alice"));
+    await show(alice, h(Room, { key: 2 }));
+    await act(() => new Promise((resolve) => setTimeout(resolve, 30)));
+    expect(told).toEqual(["all", "+alice"]);
+    await show(alice);
+    await until("left", () => told.includes("-alice"));
+  });
+
   it("tell who is there, to each who asks", async () => {
     const [alice, bob] = [clientOf("alice"), clientOf("bob")];
     const Who = (): ReactNode => {
