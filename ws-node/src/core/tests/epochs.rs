@@ -131,3 +131,29 @@ fn a_client_that_claims_what_never_was_is_told_so_and_nobody_else_notices() {
     assert_eq!(after, Position { offset: 6, ..before });
     assert!(position_of(&frames[0]["topics"][format!("g:{name}")]).is_some_and(|head| head == before));
 }
+
+#[test]
+fn who_has_had_more_than_a_node_was_told_of_is_told_no_lower_head() {
+    let (mut world, name, [(key, _), (_, second)]) = group();
+    second.take();
+    // The home has passed the sixth on to its own sessions; what it said to the other node is on its way.
+    world.say(0, key, &json!({ "op": "send", "to": { "group": name }, "data": 6 }).to_string());
+    while world.answer_logs() {}
+    let at = world.entries(&format!("g:{name}")).0.unwrap();
+    assert_eq!(at.offset, 6);
+    let user = world.user_of(1, 1);
+    let (newcomer, third) = world.admit(1, &user, &[]);
+    let since = json!({ format!("g:{name}"): { "epoch": at.epoch.to_string(), "offset": 6 } });
+    world.say(1, newcomer, &json!({ "op": "hello", "resume": since }).to_string());
+    while world.answer_logs() {}
+    let welcome = third.take().remove(0);
+    let standing = &welcome["topics"][format!("g:{name}")];
+    assert_eq!((&standing["offset"], &standing["recovered"]), (&json!(6), &json!(true)), "{welcome}");
+    assert_eq!(told(&second.take()), ["6: 6"], "the others have it from the log");
+    world.settle();
+    say(&mut world, key, &name, 7..=7);
+    assert_eq!(
+        (told(&second.take()), told(&third.take())),
+        (vec!["7: 7".to_owned()], vec!["7: 7".to_owned()])
+    );
+}
