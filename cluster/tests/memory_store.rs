@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+#[path = "memory_store/logged.rs"]
+mod logged;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -48,9 +50,14 @@ fn run<F>(scenario: F)
 where
     F: for<'a> FnOnce(&'a dyn World) -> Pin<Box<dyn Future<Output = ()> + 'a>>,
 {
+    run_on(async { scenario(&Memory(MemoryStore::new())).await });
+}
+
+/// Runs on virtual time, on this thread.
+fn run_on(scenario: impl Future<Output = ()>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async { scenario(&Memory(MemoryStore::new())).await });
+    runtime.block_on(scenario);
 }
 
 conformance!(crate::run);

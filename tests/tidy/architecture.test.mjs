@@ -16,6 +16,7 @@ const ABSENT = /** @type {[string, RegExp][]} */ ([
   ['ws-node/src/frames', RUST_EFFECTS],
   ['ws-node/src/log/pace.rs', RUST_EFFECTS],
   ['cluster/src/membership/decide.rs', RUST_EFFECTS],
+  ['cluster/src/membership/suspects.rs', RUST_EFFECTS],
   ['cluster/src/homes', RUST_EFFECTS],
   ['cluster/src/log/rules.rs', RUST_EFFECTS],
   ['cluster/src/log/page.rs', RUST_EFFECTS],

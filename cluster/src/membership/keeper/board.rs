@@ -12,7 +12,7 @@ use super::error::KeeperError;
 use super::status::{KeeperStatus, StoreReach, Tally, count};
 use super::suspicion::Watchlist;
 use crate::membership::{Held, RecordKeys};
-use crate::ring::{Record, RecordError, Ring};
+use crate::ring::{Record, RecordError, Ring, Version};
 use crate::store::StoreError;
 
 /// How many of its own generations a process remembers: more than it can have had in a ticket's life.
@@ -41,6 +41,8 @@ pub(super) struct Board {
     pub(super) held: Mutex<Option<Held>>,
     view: watch::Sender<Option<Arc<Ring>>>,
     generation: watch::Sender<Option<u64>>,
+    /// The version of which a peer was last found to hold another ring, so that it is told once.
+    conflicted: Mutex<Option<Version>>,
     incarnations: Mutex<Vec<u64>>,
     failure: watch::Sender<Option<KeeperError>>,
     reach: Mutex<StoreReach>,
@@ -61,6 +63,7 @@ impl Board {
             held: Mutex::default(),
             view: watch::Sender::new(None),
             generation: watch::Sender::new(None),
+            conflicted: Mutex::default(),
             incarnations: Mutex::default(),
             failure: watch::Sender::new(None),
             reach: Mutex::new(StoreReach::Unreachable { since: Instant::now(), code: "store_not_tried" }),
@@ -129,7 +132,10 @@ impl Board {
             Offered::Adopted => count(&self.tally.offers_adopted),
             Offered::Conflict => {
                 count(&self.tally.conflicts);
-                tracing::warn!(service = %self.service, "a peer holds another ring of the same version");
+                let version = self.held().map(|held| held.ring.version());
+                if std::mem::replace(&mut *self.conflicted.lock(), version) != version {
+                    tracing::warn!(service = %self.service, "a peer holds another ring of the same version");
+                }
                 self.look.notify_one();
             }
             Offered::Known | Offered::Older => {}
