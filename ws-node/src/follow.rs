@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::membership::Keeper;
+use cluster::membership::{Keeper, Suspects};
 use cluster::tokens::PeerName;
 use edge::peer::PeerTarget;
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bypass::bypassed;
 use crate::node::Node;
 
 /// How often the core does what fell due.
@@ -47,6 +48,7 @@ pub(crate) fn follow(
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut losses = Losses::default();
+        let mut past = Arc::default();
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
@@ -61,6 +63,12 @@ pub(crate) fn follow(
                     node.core().tick(node.now());
                     work_off(&node).await;
                     losses.tell(node.core().counts().logs_lost);
+                    let dead = bypassed(&node.keeper().status().store, &suspects.borrow(), Instant::now());
+                    if dead != past {
+                        tell_bypassed(&dead);
+                        node.bypass(Arc::clone(&dead));
+                        past = dead;
+                    }
                 }
             }
         }
@@ -92,6 +100,17 @@ impl Losses {
 async fn work_off(node: &Node) {
     while node.core().work_off(node.now()) {
         yield_now().await;
+    }
+}
+
+fn tell_bypassed(dead: &Suspects) {
+    if dead.is_empty() {
+        tracing::info!("the ring is read as it stands again");
+    } else {
+        tracing::warn!(
+            nodes = dead.len(),
+            "no store is in reach: the ring is read past nodes that seem dead"
+        );
     }
 }
 

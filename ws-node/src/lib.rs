@@ -2,8 +2,10 @@
 //!
 //! `core` decides and is pure; `frames` reads and writes WebSocket framing; `net` holds the clients' connections;
 //! `log` carries what the core asks of the log; `node`
-//! is the core behind its lock; `drain` decides how long a node that goes away still serves; `run` ties them to sockets, store and links; `follow` keeps them in step with the ring.
+//! is the core behind its lock; `drain` decides how long a node that goes away still serves; `run` ties them to sockets, store and links; `follow` keeps them in step with the ring, `bypass` says when
+//! dead nodes are passed over.
 
+mod bypass;
 mod certificates;
 mod config;
 pub mod core;

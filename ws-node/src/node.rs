@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cluster::grant::Holder;
-use cluster::membership::Keeper;
+use cluster::membership::{Keeper, Suspects};
+use cluster::ring::Member;
 use cluster::tokens::{CLOCK_LEEWAY_S, PeerName, TicketTarget, Tickets};
 use cluster::wire::codes::ErrorCode;
 use edge::peer::{CloseReason, Direction, LinkId, LinkSender, PeerEvents, RingSource};
@@ -38,6 +39,8 @@ pub(crate) struct ConnectionSettings {
 pub(crate) struct Node {
     core: Mutex<NodeCore>,
     keeper: Arc<Keeper>,
+    /// Members that the ring is read past. Locked before the core.
+    bypassed: Mutex<Arc<Suspects>>,
     links: Mutex<HashMap<LinkId, Side>>,
     settings: ConnectionSettings,
     tickets: Tickets,
@@ -72,6 +75,7 @@ impl Node {
             service: core.ring().service().to_owned(),
             core: Mutex::new(core),
             keeper,
+            bypassed: Mutex::default(),
             links: Mutex::default(),
             settings,
             tickets,
@@ -84,6 +88,10 @@ impl Node {
     /// The core, locked. Never held across an await.
     pub(crate) fn core(&self) -> MutexGuard<'_, NodeCore> {
         self.core.lock()
+    }
+
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
 
     pub(crate) fn settings(&self) -> &ConnectionSettings {
@@ -114,8 +122,27 @@ impl Node {
 
     /// Makes the core go by the ring that the keeper holds.
     pub(crate) fn catch_up(&self) {
-        if let Some(ring) = self.keeper.ring() {
-            self.core().ring_changed(ring, self.now());
+        self.go_by(&self.bypassed.lock());
+    }
+
+    /// Makes the core read the ring past these members.
+    pub(crate) fn bypass(&self, dead: Arc<Suspects>) {
+        let mut bypassed = self.bypassed.lock();
+        *bypassed = dead;
+        self.go_by(&bypassed);
+    }
+
+    fn go_by(&self, bypassed: &Suspects) {
+        let Some(mut ring) = self.keeper.ring() else { return };
+        let mut core = self.core();
+        if !bypassed.is_empty() {
+            let dead = |member: &Member| member.id != core.me().id && bypassed.contains(member);
+            ring = Arc::new(ring.bypassing(dead));
+        }
+        if ring.version() == core.ring().version() {
+            core.ring_read(ring, self.now());
+        } else {
+            core.ring_changed(ring, self.now());
         }
     }
 

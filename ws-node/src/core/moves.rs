@@ -121,11 +121,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.moves.drains || self.moves.drains_from_ms.is_some_and(|from_ms| from_ms <= self.now.tick_ms)
     }
 
-    /// A new ring: notes whose sessions have to be looked at.
-    pub(super) fn plan_moves(&mut self, changed: &Arcs, now: Now) {
+    /// A new ring, or another way to read it: notes whose sessions have to be looked at.
+    pub(super) fn plan_moves(&mut self, changed: &Arcs, published: bool, now: Now) {
         if !changed.is_empty() {
             self.moves.changed_ms = now.tick_ms;
-            if self.config.rebalance == Rebalance::All {
+            if published && self.config.rebalance == Rebalance::All {
                 self.mark(Why::RECALLED, |_| true);
             }
         }

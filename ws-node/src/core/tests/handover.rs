@@ -245,3 +245,36 @@ fn a_node_that_goes_away_lets_nobody_in_and_asks_nobody_to_move() {
     let (admission, sink) = world.admission("late");
     assert!(matches!(world.nodes[0].admit(admission, sink, now), Err((ErrorCode::Draining, _))));
 }
+
+#[test]
+fn a_ring_that_is_read_past_a_dead_node_leads_to_the_next_one_and_back() {
+    let mut world = World::new(3);
+    let past = Arc::new(world.ring.bypassing(|member| member.id == "n2"));
+    let orphan = world.user_from_to(2, 1, &past);
+    let sender = world.user_of(0, 0);
+    let (key, alice) = world.connect(0, &sender);
+    let (_, memory) = world.connect(0, &orphan);
+    (0..2).for_each(|node| world.cut(node, 2));
+    (0..2).for_each(|node| world.cut(2, node));
+    world.settle();
+    let _ = alice.take();
+    world.send(0, key, &orphan, 1);
+    world.settle();
+    assert_eq!((alice.ops(), memory.data()), (vec![], vec![]), "its home is dead");
+
+    let now = world.now();
+    (0..2).for_each(|node| world.nodes[node].ring_read(past.clone(), now));
+    (0..2).for_each(|node| world.work_off(node));
+    world.settle();
+    world.pass(100);
+    world.send(0, key, &orphan, 2);
+    world.settle();
+    // The first one came there before the interest stood.
+    assert_eq!((alice.ops(), memory.data()), (vec!["ack".to_owned(); 2], vec![2]), "by way of n1");
+
+    let ring = world.ring.clone();
+    (0..2).for_each(|node| world.nodes[node].ring_read(ring.clone(), now));
+    assert!((0..2).all(|node| {
+        world.nodes[node].ring().home(ring.key().slot(&format!("u:{orphan}"))).unwrap().id == "n2"
+    }));
+}

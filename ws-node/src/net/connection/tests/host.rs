@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::log::{RetentionRule, Retentions};
-use cluster::membership::{Keeper, KeeperConfig, Role};
-use cluster::ring::{Member, MemberState, Policy, Ring, RingKey, Version};
+use cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role};
+use cluster::ring::Version;
 use cluster::secret::Secrets;
 use cluster::store::MemoryStore;
 use cluster::tokens::{PeerName, Ticket, Tickets, install_crypto, random_id};
@@ -28,17 +28,11 @@ fn tickets() -> Tickets {
 pub(super) async fn host() -> Arc<Node> {
     install_crypto();
     let store = MemoryStore::new().membership("default", Duration::from_secs(3)).unwrap();
-    let keeping = KeeperConfig::new(Role::Observer, secrets().record_keys());
+    let spec =
+        MemberSpec { id: "n1".into(), url: "ws://n1.test/ws".into(), peer: "n1.test:1".into(), weight: 100 };
+    let keeping = KeeperConfig::new(Role::Member(spec), secrets().record_keys());
     let keeper = Keeper::start(store, keeping, CancellationToken::new()).await.unwrap();
-    let member = Member {
-        id: "n1".into(),
-        generation: 1,
-        url: "ws://n1.test/ws".into(),
-        peer: "n1.test:1".into(),
-        weight: 100,
-        state: MemberState::Active,
-    };
-    let ring = Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced).join(member).unwrap();
+    let (ring, generation) = (keeper.ring().unwrap(), keeper.generation().borrow().unwrap());
     let config = CoreConfig {
         service: "default".into(),
         limits: Limits {
@@ -60,13 +54,7 @@ pub(super) async fn host() -> Arc<Node> {
         presence_grace_ms: 10_000,
     };
     let (log, _) = crate::log::queue(QueueBounds::default(), LogCounts::default());
-    let core = Core::new(
-        config,
-        PeerName { id: "n1".into(), generation: 1 },
-        Arc::new(ring),
-        Box::new(log),
-        random_id,
-    );
+    let core = Core::new(config, PeerName { id: "n1".into(), generation }, ring, Box::new(log), random_id);
     Arc::new(Node::new(core, Arc::new(keeper), SETTINGS, tickets()))
 }
 
@@ -74,7 +62,7 @@ pub(super) async fn host() -> Arc<Node> {
 pub(super) fn ticket(node: &Node, tok_exp: Option<u64>) -> String {
     let ticket = Ticket {
         sub: "alice".into(),
-        aud: "n1#1".into(),
+        aud: format!("n1#{}", node.core().me().generation),
         svc: "default".into(),
         exp: node.now().unix_ms / 1_000 + 30,
         jti: random_id(),
