@@ -122,7 +122,7 @@ impl Lane {
         self.turns = self.turns.wrapping_add(1);
         let part = u64::from(self.turns.wrapping_mul(GOLDEN));
         let wait_us = wait_ns.div_ceil(1000);
-        let spread_us = wait_us + (wait_us / 4 * part >> 32);
+        let spread_us = wait_us + ((wait_us / 4 * part) >> 32);
         u32::try_from(spread_us.div_ceil(1000)).unwrap_or(u32::MAX)
     }
 }

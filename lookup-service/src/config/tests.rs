@@ -26,6 +26,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(told.public.listen.to_string(), "127.0.0.1:7000");
     assert_eq!(told.services, ["default"]);
     assert_eq!(told.answers, Answers { ticket_life_s: 30, origins: Origins::Any });
+    assert_eq!(told.lookups_per_node, crate::LOOKUPS_PER_NODE);
     assert!(matches!(told.callers, Callers::Tokens(_)));
     assert!(told.api_keys.is_empty());
     assert_eq!(told.message_bytes_max, cluster::limits::MESSAGE_BYTES_MAX);

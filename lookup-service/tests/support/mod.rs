@@ -46,14 +46,14 @@ pub fn secrets() -> Secrets {
     Secrets::new("a cluster secret of thirty-two bytes", &[]).unwrap()
 }
 
-/// What every test starts from: callers with tokens, of which the claim `tier` travels.
+/// What every test starts from: callers with tokens, of which the claim `tier` travels, and as many lookups as anybody measures.
 pub fn config() -> Config {
     let tokens = AppTokens::hs256(JWT_SECRET.as_bytes(), None, None, vec!["tier".to_owned()]).unwrap();
     Config {
         secrets: secrets(),
         callers: Callers::Tokens(Box::new(tokens)),
         ticket_life_s: 30,
-        lookups_per_node: lookup_service::LOOKUPS_PER_NODE,
+        lookups_per_node: 1_000_000,
         origins: Origins::Any,
         api_keys: ApiKeys::new([API_KEY]),
         message_bytes_max: 64 * 1024,
