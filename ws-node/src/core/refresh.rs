@@ -10,7 +10,7 @@ use super::stale::Why;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
 /// What one piece of work may cost.
-pub(super) const PIECE: usize = 4_096;
+pub(super) const PIECE: usize = 2_048;
 
 /// What a topic, a group or a session costs; a slot costs 1.
 const THING: usize = 16;

@@ -19,7 +19,7 @@ use cluster::store::LogCopy;
 use self::book::Book;
 use self::client::Client;
 pub(super) use self::client::position_of;
-use self::dice::Dice;
+pub(super) use self::dice::Dice;
 use self::event::{EVENTS, Event};
 use super::super::*;
 use super::world::{World, generous, member, ring_of};

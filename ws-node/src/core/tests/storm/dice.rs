@@ -1,10 +1,10 @@
 //! Chance that repeats: the same seed gives the same storm.
 
 /// A splitmix64 generator.
-pub(super) struct Dice(u64);
+pub(in crate::core::tests) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::core::tests) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
@@ -16,16 +16,16 @@ impl Dice {
     }
 
     /// A number below this one, which is not 0.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::core::tests) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub(super) fn one_in(&mut self, count: u64) -> bool {
+    pub(in crate::core::tests) fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
 
     /// One of these, by weight.
-    pub(super) fn pick<T: Copy>(&mut self, weighted: &[(u64, T)]) -> T {
+    pub(in crate::core::tests) fn pick<T: Copy>(&mut self, weighted: &[(u64, T)]) -> T {
         let sum = weighted.iter().map(|(weight, _)| weight).sum();
         let mut left = self.below(sum);
         for (weight, what) in weighted {
