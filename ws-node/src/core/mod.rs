@@ -33,6 +33,7 @@ mod reads;
 mod refresh;
 mod replay;
 mod requests;
+mod ring;
 mod rosters;
 mod send;
 mod session;
@@ -66,7 +67,7 @@ use self::reads::Reads;
 use self::refresh::PIECE;
 use self::requests::Requests;
 use self::session::Sessions;
-use self::stale::{Stale, Why};
+use self::stale::Stale;
 use self::topics::{Topic, Topics};
 use self::used::UsedTickets;
 
@@ -284,41 +285,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.store_bytes
     }
 
-    /// Goes by a newer ring: interest first, then what is under way, then the clients (design: first make it right,
-    /// then make it short). Only the first piece of it; the rest is for [`Core::work_off`].
-    pub fn ring_changed(&mut self, ring: Arc<Ring>, now: Now) {
-        if ring.version() > self.ring.version() {
-            self.go_by(ring, now);
-        }
-    }
-
-    /// Reads the ring that it goes by past members that are dead ([`Ring::bypassing`]), or no longer: what is done while
-    /// nobody can publish another version.
-    pub fn ring_read(&mut self, ring: Arc<Ring>, now: Now) {
-        let other = || !Arc::ptr_eq(&ring, &self.ring) && !self.ring.changed(&ring).is_empty();
-        if ring.version() == self.ring.version() && other() {
-            self.go_by(ring, now);
-        }
-    }
-
-    fn go_by(&mut self, ring: Arc<Ring>, now: Now) {
-        self.at(now);
-        let older = std::mem::replace(&mut self.ring, ring);
-        let changed = older.changed(&self.ring);
-        self.mark(Why::CHANGED, |slot| changed.contains(slot));
-        self.slots_came(&changed);
-        let published = older.version() != self.ring.version();
-        if published && self.may_have_missed_a_home(&older) {
-            self.log_interrupted();
-        }
-        self.plan_moves(&changed, published, now);
-        self.refresh_some();
-        self.tell_homes();
-        self.reroute_calls(now);
-        self.pump_homes();
-        self.offer_moves(now);
-    }
-
     /// Does what has fallen due. Call it every [`TICK_MS`].
     pub fn tick(&mut self, now: Now) {
         self.at(now);
@@ -340,13 +306,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The node is about to go away: nobody new comes in, and nobody is asked to move on its leaving.
     pub fn set_ending(&mut self) {
         self.ending = true;
-    }
-
-    /// Whether another node may have been home of a topic between two rings by which this one is, or the log is another.
-    fn may_have_missed_a_home(&self, older: &Ring) -> bool {
-        let (old, new) = (older.version(), self.ring.version());
-        let next = new.term == old.term && new.number == old.number + 1;
-        !next || older.log_generation() != self.ring.log_generation()
     }
 
     /// Notes the time, for what is done on the occasion of something else.
