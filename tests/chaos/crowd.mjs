@@ -37,8 +37,13 @@ const deeds = {
     attempts = slowedDown = 0;
   },
 
+  /** How many are here, and how many have come back. */
+  async count() {
+    return { here: clients.filter(({ here }) => here).length, returns: outages.length };
+  },
+
   async report() {
-    return { here: clients.filter(({ here }) => here).length, outages, slowedDown, attempts };
+    return { outages, slowedDown, attempts };
   },
 };
 

@@ -17,7 +17,7 @@
  * @property {string} [trouble] why the scene did not come to its end
  */
 
-/** After a node was killed its connections break, and busy clients see it, within so long. */
+/** After a node was killed its connections break within so long. */
 const AFTERMATH_MS = 5_000;
 const CLOCK_MS = 250;
 const BROKEN = 1006;
@@ -31,7 +31,8 @@ export function judge(evidence) {
   const figures = summed(reports.map((report) => report.figures));
   const sessions = reports.flatMap((report) => report.sessions);
   const outages = sessions.flatMap(outagesOf);
-  const dropped = notByKills(outages, evidence.kills);
+  const lag_ms = Math.max(...reports.map(({ lag_ms }) => lag_ms.max));
+  const dropped = notByKills(outages, evidence.kills, lag_ms);
   const moved = sessions.filter(({ events }) => events.some(({ kind }) => kind === 'moved'));
   const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
   const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
@@ -45,7 +46,7 @@ export function judge(evidence) {
   const wrong = [
     ...reports.flatMap(({ trouble, findings }) => [...(trouble ? [trouble] : []), ...findings]),
     ...(evidence.trouble ? [evidence.trouble] : []),
-    ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills, lag_ms: Math.max(...reports.map(({ lag_ms }) => lag_ms.max)) }),
+    ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills, lag_ms }),
     ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
@@ -98,11 +99,11 @@ export function outagesOf({ name, events }) {
   return outages;
 }
 
-/** Those that no kill explains: each explains one of each session at its node. @param {ReturnType<typeof outagesOf>} outages @param {Killing[]} kills */
-function notByKills(outages, kills) {
+/** Those that no kill explains: each explains one of each session at its node. @param {ReturnType<typeof outagesOf>} outages @param {Killing[]} kills @param {number} lag_ms of the clients' own processes, who may see it so much later */
+function notByKills(outages, kills, lag_ms) {
   const explained = new Set();
   return outages.filter(({ session, node, code, lost_ms }) => {
-    const at = kills.findIndex((kill, i) => kill.node === node && lost_ms >= kill.at_ms - CLOCK_MS && lost_ms <= kill.at_ms + AFTERMATH_MS && !explained.has(`${session} ${i}`));
+    const at = kills.findIndex((kill, i) => kill.node === node && lost_ms >= kill.at_ms - CLOCK_MS && lost_ms <= kill.at_ms + AFTERMATH_MS + lag_ms && !explained.has(`${session} ${i}`));
     if (at < 0 || code !== BROKEN) return true;
     explained.add(`${session} ${at}`);
     return false;

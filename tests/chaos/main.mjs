@@ -1,26 +1,26 @@
 /**
  * What happens to real processes under traffic, scene by scene (scenes.mjs), each judged (judge.mjs); a table at the end.
  *
- *   node tests/chaos/main.mjs [--full] [--only PART-OF-A-NAME] [--seed N] [--plant lose|repeat|swap|misdeliver] [--proxies]
+ *   node tests/chaos/main.mjs [--full] [--scale F] [--only PART-OF-A-NAME] [--seed N] [--plant lose|repeat|swap|misdeliver] [--proxies]
  *
- * Short, as part of `tests/run`, several scenes share a cluster; `--full` (`tests/run --chaos`) gives each one of its own. With
+ * `--scale 0.5`: half the sessions and messages, for a machine that others use. Short, as part of `tests/run`, several scenes share a cluster; `--full` (`tests/run --chaos`) gives each one of its own. With
  * `--plant` every scene must fail. `--proxies` does as if network namespaces were not permitted.
  */
 import { parseArgs } from 'node:util';
 import { takeLogs } from '../harness/process.mjs';
 import { play } from './play.mjs';
-import { FULL, SHORT } from './scales.mjs';
+import { FULL, SHORT, scaled } from './scales.mjs';
 import { SCENES } from './scenes.mjs';
 import { NamespaceSite, ProxySite, isInside, namespacesWork, runInside } from './site.mjs';
 import { Theatre } from './theatre.mjs';
 
 const { values: options } = parseArgs({ options: {
-  full: { type: 'boolean' }, proxies: { type: 'boolean' }, only: { type: 'string' }, seed: { type: 'string' }, plant: { type: 'string' },
+  full: { type: 'boolean' }, proxies: { type: 'boolean' }, scale: { type: 'string' }, only: { type: 'string' }, seed: { type: 'string' }, plant: { type: 'string' },
 } });
 
 if (!isInside() && !options.proxies && namespacesWork()) process.exit(await runInside());
 
-const scale = options.full ? FULL : SHORT;
+const scale = scaled(options.full ? FULL : SHORT, Number(options.scale ?? 1));
 const seed = Number(options.seed ?? Date.now() % 1_000_000);
 const scenes = SCENES.filter(({ name }) => name.includes(options.only ?? ''));
 /** Scenes that are played in one cluster, one after the other. */

@@ -21,3 +21,9 @@ export const SHORT = {
   ...FULL, name: 'short', sessions: 200, rate: 300, worlds: 1, before_ms: 2_000, after_ms: 5_000,
   stop_ms: 6_000, pause_ms: 5_000, away_ms: 4_000, cut_ms: 7_000, kills: 3, killsEvery_ms: 4_000, crowd: 500, slack: 2,
 };
+
+/** @param {Scale} scale @param {number} factor @returns {Scale} */
+export function scaled(scale, factor) {
+  const { sessions, rate, crowd, worlds } = scale;
+  return { ...scale, sessions: sessions * factor, rate: rate * factor, crowd: crowd * factor, worlds: Math.max(1, Math.round(worlds * factor)) };
+}
