@@ -70,6 +70,8 @@ pub(super) struct Moves {
     drains: bool,
     /// It was told to drain; from then on it does, whatever the ring says.
     drains_from_ms: Option<u64>,
+    /// When it last began to drain.
+    drains_since_ms: u64,
     suspects: Arc<Suspects>,
 }
 
@@ -136,7 +138,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn look_at_own_state(&mut self) {
         let member = self.ring.member(&self.me.id).filter(|member| member.generation == self.me.generation);
         let drains = member.is_some_and(|member| member.state == MemberState::Draining);
-        if drains && !std::mem::replace(&mut self.moves.drains, drains) {
+        if drains && !self.moves.drains {
+            self.moves.drains_since_ms = self.now.tick_ms;
             self.mark(Why::SOUGHT, |_| true);
         }
         self.moves.drains = drains;
@@ -178,6 +181,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             }
         }
         self.moves.looked += looked;
+        if self.moves.queue.is_empty() {
+            // The room of a wave is not kept for the next one.
+            self.moves.queue.shrink_to(0);
+        }
         looked > 0 && looked < most && self.moves.asked < wave
     }
 
@@ -186,7 +193,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return Look::Never;
         };
         let deadline_ms = self.config.move_deadline_ms;
-        if self.is_draining() && session.patience.is_over(deadline_ms, now.tick_ms) {
+        let leaves_ms = session.patience.leaves_ms(self.moves.drains_since_ms);
+        if self.is_draining() && leaves_ms.is_some_and(|since_ms| now.tick_ms >= since_ms + deadline_ms) {
             self.end(key, CloseCode::Draining);
             return Look::Never;
         }
@@ -214,7 +222,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         session.push(&NodeFrame::Moved(Moved { node, url, protocols, deadline_ms, spread_ms, reason }));
         self.counts.moved += 1;
         if let Some(session) = self.sessions.get_mut(key) {
-            session.patience.asked(draining, now.tick_ms);
+            session.patience.asked(now.tick_ms, draining.then_some(self.moves.drains_since_ms));
         }
         Look::Asked
     }
@@ -310,20 +318,22 @@ impl Patience {
         now_ms >= self.asked_ms.saturating_add(pause_ms)
     }
 
-    fn asked(&mut self, draining: bool, now_ms: u64) {
+    /// It was asked, by a node that drains since then, if that is why.
+    fn asked(&mut self, now_ms: u64, drains_since_ms: Option<u64>) {
         self.asked_ms = now_ms;
         self.pause_ms = match self.pause_ms {
             0 => u32::try_from(PAUSE_MS).unwrap_or(u32::MAX),
-            pause_ms if draining => pause_ms,
+            pause_ms if drains_since_ms.is_some() => pause_ms,
             pause_ms => pause_ms.saturating_mul(2),
         };
-        if draining && self.leaving_s == 0 {
+        if drains_since_ms.is_some_and(|since_ms| self.leaves_ms(since_ms).is_none()) {
             self.leaving_s = u32::try_from(now_ms.div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
         }
     }
 
-    /// Whether it has stayed too long at a node that goes away.
-    fn is_over(self, deadline_ms: u64, now_ms: u64) -> bool {
-        self.leaving_s > 0 && now_ms >= u64::from(self.leaving_s) * 1_000 + deadline_ms
+    /// When it was first asked to leave a node that drains since then.
+    fn leaves_ms(self, drains_since_ms: u64) -> Option<u64> {
+        let leaving_ms = u64::from(self.leaving_s) * 1_000;
+        (self.leaving_s > 0 && leaving_ms >= drains_since_ms).then_some(leaving_ms)
     }
 }

@@ -14,7 +14,7 @@ use super::world::{World, config, member};
 
 const NODES: usize = 4;
 const USERS: usize = 40;
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 30;
 
 /// A user who never moves.
 struct Stayer {
@@ -45,7 +45,7 @@ fn exactly_those_whose_home_is_elsewhere_are_asked() {
         let (moved, stayed) = scene.judge(seed);
         (asked, left_alone) = (asked + moved, left_alone + stayed);
     }
-    assert!(asked > 500 && left_alone > 200, "{asked} asked, {left_alone} left alone");
+    assert!(asked > 250 && left_alone > 100, "{asked} asked, {left_alone} left alone");
 }
 
 impl Scene {

@@ -210,3 +210,23 @@ fn by_the_policy_all_a_version_that_moves_no_slot_recalls_nobody() {
     world.pass(1_000);
     assert_eq!(memory.closed(), None);
 }
+
+#[test]
+fn a_drain_that_was_taken_back_has_a_deadline_of_its_own_when_it_begins_again() {
+    let (mut world, next) = growing(Rebalance::Arcs);
+    let user = world.user_from_to(0, 0, &next);
+    let (_, memory) = world.connect(0, &user);
+    memory.take();
+    let drained = next.drain("n0");
+    show_all(&mut world, &Arc::new(drained.clone()));
+    assert_eq!(moves(&memory).len(), 1);
+    let back = drained.join(member(0)).unwrap();
+    show_all(&mut world, &Arc::new(back.clone()));
+    world.pass(60_000);
+    assert_eq!(memory.closed(), None);
+    show_all(&mut world, &Arc::new(back.drain("n0")));
+    world.pass(25_000);
+    assert_eq!(memory.closed(), None, "it has as long as anybody");
+    world.pass(8_000);
+    assert_eq!(memory.closed(), Some(CloseCode::Draining));
+}
