@@ -95,7 +95,7 @@ impl Batch {
     }
 
     /// Bytes of all frames.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 

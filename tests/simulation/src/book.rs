@@ -32,6 +32,8 @@ pub(crate) struct Send {
     pub(crate) durable: bool,
     /// When.
     pub(crate) at_ms: u64,
+    /// All was well then, and had been for long.
+    pub(crate) calm: bool,
     /// It was sent more than once.
     pub(crate) repeated: bool,
     /// An `ack` or a final error came, or the client gave it up.

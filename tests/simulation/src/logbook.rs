@@ -26,6 +26,8 @@ struct Shelf {
     writers: BTreeMap<u64, usize>,
     /// The numbers of this epoch, by offset.
     entries: BTreeMap<u64, u64>,
+    /// When each entry was appended, ascending.
+    times: Vec<u64>,
     losses: u64,
 }
 
@@ -69,6 +71,7 @@ impl LogBook {
                 return Err(format!("{number} is in {name} twice, at {offset} and {}", at.offset));
             }
             shelf.entries.insert(at.offset, number);
+            shelf.times.push(batch.time_ms);
             shelf.head = at;
         }
         Ok(())
@@ -84,6 +87,13 @@ impl LogBook {
     /// Where a topic stands.
     pub(crate) fn head(&self, topic: &str) -> Option<Position> {
         self.topics.get(topic).map(|shelf| shelf.head)
+    }
+
+    /// Where a topic stood at this time of the store's clock, if it has gone on in the same epoch since.
+    pub(crate) fn head_at(&self, topic: &str, unix_ms: u64) -> Option<Position> {
+        let shelf = self.topics.get(topic)?;
+        let later = shelf.times.iter().rev().take_while(|time_ms| **time_ms > unix_ms).count() as u64;
+        Some(Position { offset: shelf.head.offset - later, ..shelf.head })
     }
 
     /// Whether this number was lost somewhere in a topic.
@@ -153,7 +163,7 @@ impl LogBook {
 
 impl Shelf {
     fn new(highest: Fence, head: Position, losses: u64) -> Self {
-        Self { head, highest, writers: BTreeMap::new(), entries: BTreeMap::new(), losses }
+        Self { head, highest, writers: BTreeMap::new(), entries: BTreeMap::new(), times: Vec::new(), losses }
     }
 }
 

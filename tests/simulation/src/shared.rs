@@ -221,6 +221,12 @@ impl Net {
         }
     }
 
+    /// Whether nothing is amiss.
+    pub(crate) fn is_well(&self) -> bool {
+        let cut = self.cut.iter().flatten().any(|cut| *cut);
+        !cut && self.store == StoreHealth::Well && !self.answers_lost && self.notices_bad == 0
+    }
+
     /// Whether something gets from one to the other.
     pub(crate) fn open(&self, from: usize, to: usize) -> bool {
         !self.cut[from][to]

@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) awaiting: BTreeSet<usize>,
     /// It said `detach`.
     pub(crate) detached: bool,
+    /// When it began, milliseconds.
+    pub(crate) begun_ms: u64,
     /// When something was heard last, milliseconds.
     pub(crate) heard_ms: u64,
 }
@@ -71,6 +73,7 @@ impl Connection {
             counters: BTreeMap::new(),
             awaiting: BTreeSet::new(),
             detached: false,
+            begun_ms: now_ms,
             heard_ms: now_ms,
         }
     }
@@ -188,7 +191,7 @@ impl Stand {
             return wrong();
         }
         let head = position_of(standing);
-        if told == Told::Partly && self.wish.position().is_none() || complete && told == Told::Partly {
+        if told == Told::Partly && (complete || self.wish.position().is_none()) {
             return wrong();
         }
         if let (Wish::At(position), Some(head)) = (self.wish, head)

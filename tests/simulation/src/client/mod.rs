@@ -42,6 +42,8 @@ pub(crate) struct Client {
     taken: BTreeMap<String, BTreeSet<u64>>,
     /// The last ephemeral message of each topic and origin.
     counters: BTreeMap<(String, String), u64>,
+    /// When it joined or left a group last.
+    pub(crate) changed_ms: u64,
     /// Asked for everything that the log holds where it knows nothing yet.
     pub(crate) all: bool,
 }
@@ -93,6 +95,7 @@ impl Client {
             opening: false,
             taken: BTreeMap::new(),
             counters: BTreeMap::new(),
+            changed_ms: 0,
             all,
         }
     }
@@ -150,6 +153,11 @@ impl Client {
     pub(crate) fn may_move(&self) -> bool {
         let stands = |topic: &String| self.positions.contains_key(topic) || is_ephemeral(topic);
         self.connections.len() == 1 && !self.opening && self.topics.iter().all(stands)
+    }
+
+    /// Whether it joined or left a group within three seconds.
+    pub(crate) fn changed_lately(&self, now_ms: u64) -> bool {
+        now_ms < self.changed_ms + 3_000
     }
 
     /// Its only connection, with nothing about groups under way.

@@ -245,6 +245,25 @@ impl Client {
         Some(Act::Move { url, ticket, spread_ms: frame["spread_ms"].as_u64()? })
     }
 
+    /// Whether it has what was stored by a time of the store's clock.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(crate) fn is_late(&self, log: &LogBook, unix_ms: u64) -> Result<(), String> {
+        let user = &self.user;
+        let Some(connection) = self.main().filter(|connection| connection.is_whole()) else {
+            return Err(format!("{user} was not told where it stands: {:?}", self.connections));
+        };
+        for topic in self.topics.iter().filter(|topic| !is_ephemeral(topic)) {
+            let Some(head) = log.head_at(topic, unix_ms).filter(|head| head.offset > 0) else { continue };
+            let at = connection.stands.get(topic).and_then(|stand| stand.at);
+            if at.is_none_or(|at| at.epoch != head.epoch || at.offset < head.offset) {
+                return Err(format!("{user} is at {at:?} in {topic}, which was at {head:?} seconds ago"));
+            }
+        }
+        Ok(())
+    }
+
     /// What would not be right in the end: it must stand at the end of each of its topics.
     ///
     /// # Errors

@@ -217,6 +217,7 @@ impl World {
     pub(super) fn whim(&mut self, client: usize) {
         let now_ms = self.shared.now_ms();
         self.bear_silence(client, now_ms);
+        self.check_calm(client);
         if now_ms < QUIET_MS {
             match self.whims.below(12) {
                 0 => self.change_groups(client),
@@ -256,7 +257,9 @@ impl World {
     fn change_groups(&mut self, client: usize) {
         let topic = GROUPS[self.whims.index(GROUPS.len())];
         let reference = 1_000_000 + self.whims.below(1_000_000);
+        let now_ms = self.shared.now_ms();
         let this = &mut self.clients[client];
+        this.changed_ms = now_ms;
         let said = match this.topics.contains(topic) {
             true => this.leave(topic, reference),
             false => this.join(topic, reference),
@@ -286,6 +289,7 @@ impl World {
             topics,
             key,
             at_ms: self.shared.now_ms(),
+            calm: self.is_calm(),
             repeated: false,
             settled: false,
             position: None,

@@ -13,6 +13,7 @@ use crate::shared::{STORE, StoreHealth};
 impl World {
     pub(super) fn fault(&mut self, fault: Fault) {
         self.shared.note(format_args!("FAULT {fault:?}"));
+        self.troubled();
         match fault {
             Fault::Join(place) => self.start(place),
             Fault::Restart(place) => self.restart(place),

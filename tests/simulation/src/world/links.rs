@@ -265,6 +265,7 @@ impl World {
         let now = self.now();
         let Some(link) = self.links.get(&id) else { return };
         let (life, other) = (link.ends[end].life, link.ends[1 - end].life);
+        self.tally.batches += 1;
         for frame in batch.payloads() {
             let Some(core) = self.core(life) else { return };
             if end == 0 {

@@ -4,6 +4,7 @@
 
 mod clients;
 mod cluster;
+mod drain;
 mod event;
 mod faults;
 mod links;
@@ -70,6 +71,9 @@ pub(crate) struct World {
     copied: Option<(LogCopy, LogBook)>,
     empty: LogCopy,
     copied_record: Arc<Mutex<Option<Stored>>>,
+    /// When something was last amiss, and from when on all has recovered from that.
+    trouble_ms: u64,
+    calm_from_ms: u64,
     /// What happened, to see whether a run was worth it.
     pub(crate) tally: Tally,
 }
@@ -91,6 +95,8 @@ pub struct Tally {
     pub views: u64,
     /// Connections of clients.
     pub sockets: u64,
+    /// Batches on links.
+    pub batches: u64,
 }
 
 // === impl Tally ===
@@ -106,6 +112,7 @@ impl Tally {
             moved: self.moved + other.moved,
             views: self.views + other.views,
             sockets: self.sockets + other.sockets,
+            batches: self.batches + other.batches,
         }
     }
 }
@@ -153,6 +160,8 @@ impl World {
             copied: None,
             empty,
             copied_record: Arc::default(),
+            trouble_ms: 0,
+            calm_from_ms: 3_500,
             tally: Tally::default(),
             plan,
         })

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use ::cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role};
 use ::cluster::ring::{MemberState, Version};
 use ::cluster::tokens::{PeerName, random_id};
-use ::cluster::wire::codes::CloseCode;
 use edge::peer::follow::Asks;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,9 +21,6 @@ use crate::plan::LOOKUPS;
 use crate::shared::{Life, News, Shared, UNIX_MS};
 use crate::sinks::{Outbox, PeerSink};
 use crate::store::{LogWay, MembershipWay, Way};
-
-/// How long a node that goes away waits for its sessions.
-const DRAIN_MS: u64 = 8_000;
 
 /// The real core with the queues of the simulation.
 pub(super) type NodeCore = Core<Outbox, PeerSink>;
@@ -50,7 +46,7 @@ pub(super) struct Process {
     /// It leaves the ring.
     pub(super) leaving: bool,
     /// Its core was called since it was last asked to work off what is left.
-    touched: bool,
+    pub(super) touched: bool,
     working: bool,
     ending: CancellationToken,
     starting: AbortHandle,
@@ -90,6 +86,13 @@ pub(super) fn place_of_url(url: &str) -> Option<usize> {
 /// The place of the node with this id.
 pub(super) fn place_of_id(id: &str) -> Option<usize> {
     id.strip_prefix('n')?.parse().ok().filter(|place| *place < LOOKUPS.start)
+}
+
+impl Process {
+    /// Whether it has started.
+    pub(super) fn is_up(&self) -> bool {
+        self.keeper.is_some()
+    }
 }
 
 impl World {
@@ -315,35 +318,6 @@ impl World {
         self.follow_targets(life, &ring);
     }
 
-    /// SIGTERM: it gives up its slots, waits for its sessions to go, and leaves.
-    pub(super) fn drain(&mut self, place: usize) {
-        let (shared, now) = (self.shared(), self.now());
-        let Some(process) = self.processes[place].as_mut() else { return };
-        let (life, Some(keeper)) = (process.life, process.keeper.clone()) else { return };
-        if process.draining_until_ms.is_some() || process.paused || process.core.is_none() {
-            return;
-        }
-        process.draining_until_ms = Some(now.tick_ms + DRAIN_MS);
-        shared.note(format_args!("{life} drains"));
-        if let Some(core) = &mut process.core {
-            core.begin_drain(now);
-        }
-        tokio::spawn(async move {
-            // Whatever comes of it, it goes away.
-            let _ = keeper.drain().await;
-        });
-    }
-
-    /// Somebody asks for that through the API of a lookup service.
-    pub(super) fn drain_from_outside(&mut self, place: usize) {
-        let asked = LOOKUPS.filter_map(|place| self.processes[place].as_ref()?.keeper.clone()).next();
-        let Some(keeper) = asked else { return };
-        tokio::spawn(async move {
-            // As any request, this one may fail.
-            let _ = keeper.drain_member(&id_of(place)).await;
-        });
-    }
-
     /// Has those nodes work off what is left whose cores were called.
     pub(super) fn plan_work(&mut self) {
         for place in 0..self.processes.len() {
@@ -367,31 +341,5 @@ impl World {
         if process.working {
             self.after(delay, Event::Work(life));
         }
-    }
-
-    pub(super) fn tick(&mut self, life: Life) {
-        let (now, shared) = (self.now(), self.shared());
-        let Some(process) = self.process(life) else { return };
-        let Some(core) = &mut process.core else { return };
-        process.touched = true;
-        core.tick(now);
-        let me = &core.me().id;
-        let alone = !core.ring().members().any(|other| other.id != *me && other.state == MemberState::Active);
-        let over = process
-            .draining_until_ms
-            .is_some_and(|until_ms| core.session_count() == 0 || alone || until_ms <= now.tick_ms);
-        if over && !process.leaving {
-            process.leaving = true;
-            core.close_all(CloseCode::Draining);
-            if let Some(keeper) = process.keeper.clone() {
-                tokio::spawn(async move {
-                    // If it fails, the lease lapses.
-                    let _ = keeper.leave().await;
-                    shared.awake(life.place).await;
-                    shared.tell(life, News::Left);
-                });
-            }
-        }
-        self.after(100, Event::Tick(life));
     }
 }

@@ -6,19 +6,62 @@ use serde_json::Value;
 use ws_node::core::Rebalance;
 
 use super::World;
-use super::process::id_of;
+use super::process::{Process, id_of};
 use crate::client::is_ephemeral;
 use crate::logbook::number_of;
-use crate::plan::{HEALED_MS, LOOKUPS};
+use crate::plan::LOOKUPS;
+use crate::shared::UNIX_MS;
+
+/// How long after the last fault everybody has recovered.
+const RECOVERY_MS: u64 = 10_000;
+/// How long a message may take from the log to whoever follows its topic.
+const LATE_MS: u64 = 3_000;
 
 impl World {
+    /// Whether all is well, and has been for so long that everybody has recovered.
+    pub(super) fn is_calm(&self) -> bool {
+        self.shared.now_ms() >= self.calm_from_ms
+    }
+
+    /// Something is amiss now.
+    pub(super) fn troubled(&mut self) {
+        self.trouble_ms = self.shared.now_ms();
+        self.calm_from_ms = self.trouble_ms + RECOVERY_MS;
+    }
+
+    /// Looks whether something is amiss. While all is well and has been for long, what was stored some seconds ago has
+    /// reached whoever follows it.
+    pub(super) fn check_calm(&mut self, client: usize) {
+        let now_ms = self.shared.now_ms();
+        let busy =
+            |process: &Process| process.paused || process.draining_until_ms.is_some() || !process.is_up();
+        let gone = (0..self.processes.len()).any(|at| self.lives[at] > 0 && self.processes[at].is_none());
+        if gone || self.processes.iter().flatten().any(busy) || !self.shared.state().net.is_well() {
+            self.troubled();
+        }
+        let this = &self.clients[client];
+        let [connection] = &this.connections[..] else { return };
+        let mute = self.sockets.get(&connection.socket).is_none_or(|socket| socket.mute);
+        if !self.is_calm()
+            || this.slow
+            || mute
+            || now_ms < connection.begun_ms + LATE_MS
+            || this.changed_lately(now_ms)
+        {
+            return;
+        }
+        let late = this.is_late(&self.shared.state().log, UNIX_MS + now_ms - LATE_MS);
+        if let Err(late) = late {
+            self.shared.fail(format_args!("although all is well: {late}"));
+        }
+    }
+
     /// While nothing fails, and nothing failed lately, no send does.
     pub(super) fn check_promise(&mut self, client: usize, frame: &Value) {
-        let quiet = self.plan.faults.is_empty();
         let Some(number) = frame["ref"].as_u64() else { return };
         let failed = frame["op"] == "error" || frame["failed"].as_array().is_some_and(|all| !all.is_empty());
-        let at_ms = usize::try_from(number).ok().and_then(|n| self.book.sends.get(n)).map(|send| send.at_ms);
-        if failed && at_ms.is_some_and(|at_ms| at_ms >= HEALED_MS || quiet) {
+        let send = usize::try_from(number).ok().and_then(|number| self.book.sends.get(number));
+        if failed && send.is_some_and(|send| send.calm && send.at_ms > self.trouble_ms) {
             self.shared.fail(format_args!("a send of c{client} failed although all is well: {frame}"));
         }
     }
@@ -84,7 +127,7 @@ impl World {
                     client.user, main.place
                 ));
             }
-            for number in &client.open {
+            if let Some(number) = client.open.first() {
                 return Err(format!("{number} of {} was never answered", client.user));
             }
         }
