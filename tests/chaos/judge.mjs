@@ -10,7 +10,7 @@
  * @property {Report[]} reports one of each world
  * @property {Killing[]} kills
  * @property {number} faults
- * @property {number} began_ms when the first of them happened, by the wall clock
+ * @property {number} began_ms when the last of them happened, by the wall clock
  * @property {number} seconds of traffic
  * @property {(user: string) => string[]} ownersOf the nodes that owned a user meanwhile, in order
  * @property {boolean} complete whether every version of the ring was seen

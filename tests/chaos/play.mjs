@@ -23,7 +23,7 @@ export async function play(theatre, scene) {
   const reports = await worlds.tell('end');
   await rings.end();
   const { kills, faults, notes } = stage;
-  const began_ms = faults[0]?.at_ms ?? 0;
+  const began_ms = faults.at(-1)?.at_ms ?? 0;
   const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
   const [lag99, lagMax] = [Math.max(...reports.map(({ lag_ms }) => lag_ms.p99)), Math.max(...reports.map(({ lag_ms }) => lag_ms.max))];
   if (lagMax > LAG_MS) notes.push(`the clients' own processes were late by ${Math.round(lag99)} ms (p99), ${Math.round(lagMax)} ms (max)`);
