@@ -230,3 +230,21 @@ fn a_drain_that_was_taken_back_has_a_deadline_of_its_own_when_it_begins_again() 
     world.pass(8_000);
     assert_eq!(memory.closed(), Some(CloseCode::Draining));
 }
+
+#[test]
+fn what_is_needed_before_its_turn_is_brought_up_to_date_first() {
+    let (mut world, next) = growing(Rebalance::Arcs);
+    let user = world.user_from_to(0, 2, &next);
+    let (_, memory) = world.connect(0, &user);
+    let (sender, _) = world.connect(0, &world.user_from_to(0, 0, &next));
+    world.lazy = true;
+    world.nodes[0].work_in_pieces_of(0);
+    world.show(2, &next);
+    world.show(0, &next);
+    assert!(world.pipe(0, 2).is_empty(), "nothing of it is done yet");
+    memory.take();
+    // The interest goes out before the message, which would reach nobody otherwise.
+    world.send(0, sender, &user, 5);
+    world.settle();
+    assert_eq!(memory.data(), [5]);
+}
