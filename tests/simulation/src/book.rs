@@ -15,6 +15,8 @@ pub(crate) struct Book {
     pub(crate) failed: u64,
     /// Messages that clients took over.
     pub(crate) delivered: u64,
+    /// How often the log had lost something when the last answer came.
+    losses: u64,
     /// For each connection and topic the last offset that was acknowledged there.
     last: BTreeMap<(u64, String), (u64, Position)>,
 }
@@ -54,8 +56,12 @@ impl Book {
         number: usize,
         connection: u64,
         position: Option<Position>,
-        whole: bool,
+        (whole, losses): (bool, u64),
     ) -> Result<(), String> {
+        if std::mem::replace(&mut self.losses, losses) != losses {
+            // What nobody knew of any more may have made room for others.
+            self.last.clear();
+        }
         let Some(send) = self.sends.get_mut(number) else { return Err(format!("ack of {number}")) };
         if position.is_some() != (send.durable && send.topics.len() == 1) {
             return Err(format!("the ack of {number} has {position:?}: {send:?}"));

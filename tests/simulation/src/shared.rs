@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cluster::membership::Keeper;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant};
 use ws_node::core::log_port::LogAnswer;
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told when the network changes.
     changed: Notify,
+    /// Who listens to the store, in the order in which they began.
+    ears: Mutex<Vec<(Ear, usize, Arc<watch::Sender<u64>>)>>,
     /// Told when there is news for the world.
     pub(crate) wake: Notify,
 }
@@ -84,6 +86,15 @@ pub(crate) enum StoreHealth {
     Gone,
 }
 
+/// What is listened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ear {
+    /// Notices of the membership.
+    Notices,
+    /// Interruptions of the log.
+    Interruptions,
+}
+
 /// What a task has to say to the world.
 pub(crate) enum News {
     /// A keeper has started, or has not.
@@ -113,6 +124,7 @@ impl Shared {
             start: Instant::now(),
             state: Mutex::new(state),
             changed: Notify::new(),
+            ears: Mutex::default(),
             wake: Notify::new(),
         })
     }
@@ -199,6 +211,31 @@ impl Shared {
                 return;
             }
             changed.await;
+        }
+    }
+
+    /// Listens to the store. Each has a channel of its own: those who share one are woken in any order.
+    pub(crate) fn listen(&self, ear: Ear, place: usize) -> watch::Receiver<u64> {
+        let (told, receiver) = watch::channel(0);
+        self.ears.lock().push((ear, place, Arc::new(told)));
+        receiver
+    }
+
+    /// Tells all who listen, late or not at all where the network is so.
+    pub(crate) async fn pass_on(self: Arc<Self>, ear: Ear, mut source: watch::Receiver<u64>) {
+        while source.changed().await.is_ok() {
+            self.ears.lock().retain(|(_, _, told)| !told.is_closed());
+            let ears: Vec<_> = self.ears.lock().iter().filter(|(other, ..)| *other == ear).cloned().collect();
+            for (_, place, told) in ears {
+                let late_ms = if ear == Ear::Notices { self.notice_ms(place) } else { Some(0) };
+                let Some(late_ms) = late_ms else { continue };
+                let shared = Arc::clone(&self);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(late_ms)).await;
+                    shared.awake(place).await;
+                    told.send_modify(|count| *count += 1);
+                });
+            }
         }
     }
 

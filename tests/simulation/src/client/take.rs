@@ -205,7 +205,7 @@ impl Client {
         {
             return Err(format!("the log does not hold what was acknowledged: {frame}"));
         }
-        facts.book.acked(number, self.connections[at].socket, position, whole)
+        facts.book.acked(number, self.connections[at].socket, position, (whole, facts.log.losses))
     }
 
     fn failed(&mut self, at: usize, frame: &Value, facts: &mut Facts<'_>) -> Result<(), String> {

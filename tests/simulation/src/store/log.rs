@@ -8,6 +8,7 @@ use cluster::store::StoreError;
 use tokio::sync::watch;
 
 use super::Way;
+use crate::shared::Ear;
 
 /// The service's log as one process reaches it.
 pub(crate) struct LogWay {
@@ -97,7 +98,7 @@ impl Log for LogWay {
     }
 
     fn interruptions(&self) -> watch::Receiver<u64> {
-        self.inner.interruptions()
+        self.way.shared.listen(Ear::Interruptions, self.way.life.place)
     }
 }
 

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::Way;
+use crate::shared::Ear;
 
 /// The reaps of a service: when, how many, of how many.
 pub(crate) type Reaps = Arc<Mutex<Vec<(u64, u64, u64)>>>;
@@ -122,22 +123,6 @@ impl MembershipStore for MembershipWay {
     }
 
     fn notices(&self) -> watch::Receiver<u64> {
-        let mut notices = self.inner.notices();
-        let (told, receiver) = watch::channel(0_u64);
-        let (shared, place) = (self.way.shared.clone(), self.way.life.place);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    () = told.closed() => return,
-                    changed = notices.changed() => if changed.is_err() { return },
-                }
-                let Some(late_ms) = shared.notice_ms(place) else { continue };
-                tokio::time::sleep(Duration::from_millis(late_ms)).await;
-                shared.awake(place).await;
-                told.send_modify(|count| *count += 1);
-            }
-        });
-        receiver
+        self.way.shared.listen(Ear::Notices, self.way.life.place)
     }
 }

@@ -225,7 +225,7 @@ impl World {
                 _ => self.send(client, false),
             }
         }
-        let pause_ms = self.whims.between(300, 2_400);
+        let pause_ms = self.whims.between(200, 1_400);
         self.after(pause_ms, Event::Whim(client));
     }
 

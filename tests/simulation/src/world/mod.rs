@@ -33,7 +33,7 @@ use crate::client::Client;
 use crate::dice::Dice;
 use crate::logbook::LogBook;
 use crate::plan::{CALM_MS, END_MS, LOOKUPS, Plan};
-use crate::shared::{Net, PLACES, Shared, UNIX_MS};
+use crate::shared::{Ear, Net, PLACES, Shared, UNIX_MS};
 use crate::sinks::{Mark, Marks};
 use crate::store::Reaps;
 
@@ -212,6 +212,8 @@ impl World {
     }
 
     fn begin(&mut self) {
+        tokio::spawn(self.shared().pass_on(Ear::Notices, self.membership.notices()));
+        tokio::spawn(self.shared().pass_on(Ear::Interruptions, self.log.interruptions()));
         for place in (0..self.plan.nodes).chain(LOOKUPS.take(self.plan.lookups)) {
             self.start(place);
         }
