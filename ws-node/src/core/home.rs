@@ -150,7 +150,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Looks after the topics that could not be helped before.
     pub(super) fn pump_later(&mut self, now: Now) {
-        for name in self.later.take() {
+        let turn = self.later.take();
+        self.pump_some(turn, now);
+    }
+
+    /// Goes on with those that can wait.
+    pub(super) fn pump_calm(&mut self, now: Now) {
+        let turn = self.later.take_calm();
+        self.pump_some(turn, now);
+    }
+
+    fn pump_some(&mut self, names: Vec<Arc<str>>, now: Now) {
+        for name in names {
             self.refresh(&name);
             let Some(stream) = self.topics.get_mut(&name).and_then(|topic| topic.stream.as_mut()) else {
                 continue;

@@ -15,6 +15,9 @@ const LINGERING_MAX: usize = 100_000;
 /// Topics that the log is asked about in one tick, at most, if no message waits for it.
 const CALM_PER_TICK: usize = 5_000;
 
+/// Of them, those in one piece of work.
+const CALM_AT_ONCE: usize = 500;
+
 /// How often the log is asked about each topic at home here, so that it does not forget where they stand, milliseconds.
 const TOUCH_MS: u64 = 6 * 60 * 60 * 1_000;
 
@@ -25,6 +28,8 @@ pub(super) struct Later {
     urgent: Vec<Arc<str>>,
     /// Only the log is to be asked.
     next: VecDeque<Arc<str>>,
+    /// How many of them may still be asked about in this tick.
+    turn: usize,
     lingering: VecDeque<(u64, Arc<str>)>,
     touch_due_ms: u64,
 }
@@ -95,11 +100,23 @@ impl Later {
         self.lingering.len()
     }
 
-    /// Whose turn it is: all where messages wait, and so many of the others that a tick stays short.
+    /// Whose turn it is with this tick: all where messages wait, and the first of the others.
     pub(super) fn take(&mut self) -> Vec<Arc<str>> {
-        let calm = self.next.len().min(CALM_PER_TICK);
+        self.turn = CALM_PER_TICK.min(self.next.len());
         let mut turn = std::mem::take(&mut self.urgent);
-        turn.extend(self.next.drain(..calm));
+        turn.extend(self.take_calm());
         turn
+    }
+
+    /// Some more of the others, as many as a piece of work has, and the tick.
+    pub(super) fn take_calm(&mut self) -> Vec<Arc<str>> {
+        let some = self.turn.min(CALM_AT_ONCE).min(self.next.len());
+        self.turn = if some == 0 { 0 } else { self.turn - some };
+        self.next.drain(..some).collect()
+    }
+
+    /// Whether there are more of them for this tick.
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn > 0
     }
 }

@@ -30,6 +30,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.refresh_to(self.piece.max(1));
             return true;
         }
+        if self.later.has_turn() {
+            self.pump_calm(now);
+            return true;
+        }
         self.offer_moves(now)
     }
 
