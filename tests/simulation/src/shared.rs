@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     /// Told when the network changes.
     changed: Notify,
     /// Who listens to the store, in the order in which they began.
-    ears: Mutex<Vec<(Ear, usize, Arc<watch::Sender<u64>>)>>,
+    ears: Mutex<Vec<Listener>>,
     /// Told when there is news for the world.
     pub(crate) wake: Notify,
 }
@@ -94,6 +94,9 @@ pub(crate) enum Ear {
     /// Interruptions of the log.
     Interruptions,
 }
+
+/// What is listened for, where, and how to tell.
+type Listener = (Ear, usize, Arc<watch::Sender<u64>>);
 
 /// What a task has to say to the world.
 pub(crate) enum News {
