@@ -185,6 +185,28 @@ impl World {
         }
     }
 
+    /// A connection is gone: what was to be answered there is said again on the other one, or given up without a key.
+    fn reclaim(&mut self, client: usize) {
+        let this = &self.clients[client];
+        let main = this.main().map(|connection| connection.socket);
+        let awaited = |number: &usize| this.connections.iter().any(|other| other.awaiting.contains(number));
+        let lost: Vec<usize> = this.open.iter().copied().filter(|number| !awaited(number)).collect();
+        for number in lost {
+            let send = &mut self.book.sends[number];
+            match (send.key.is_some() && send.durable, main) {
+                (true, Some(socket)) => {
+                    send.repeated = true;
+                    self.say_send(client, socket, number);
+                }
+                (true, None) => {}
+                (false, _) => {
+                    send.settled = true;
+                    self.clients[client].open.remove(&number);
+                }
+            }
+        }
+    }
+
     /// A client's connection was closed by its node, in good order.
     pub(super) fn closed_for_client(&mut self, socket: u64, code: Option<CloseCode>) {
         let Some(open) = self.sockets.get_mut(&socket) else { return };
@@ -196,6 +218,8 @@ impl World {
         self.shared.note(format_args!("c{client} on {socket} is closed: {code:?}"));
         let this = &mut self.clients[client];
         this.connections.retain(|connection| connection.socket != socket);
+        self.reclaim(client);
+        let this = &mut self.clients[client];
         if this.connections.is_empty() && !this.opening {
             this.serial += 1;
             let now = code.is_some_and(|code| (4000..4100).contains(&(code as u16)));
@@ -248,6 +272,8 @@ impl World {
         self.abandon(socket);
         let this = &mut self.clients[client];
         this.connections.retain(|connection| connection.socket != socket);
+        self.reclaim(client);
+        let this = &mut self.clients[client];
         if this.connections.is_empty() && !this.opening {
             this.serial += 1;
             self.seek_later(client, 0);
