@@ -1,6 +1,6 @@
 /**
  * A crowd that comes back: one of two nodes is killed, and all its users look up in the same instant, then again when they are told to.
- * `node tests/bench/crowd.mjs`, after `cargo build --release --workspace`. Exits with 1 if the other node was sent more than it takes.
+ * `node tests/bench/crowd.mjs`, after `cargo build --release -p lookup-service -p ws-node -p ringdial`. Exits with 1 if the other node was sent more than it takes.
  * Options: `--users N`, `--rate N` (lookups a second for a node), `--lookups N` (lookup services, which share that).
  *
  * Times are those at which answers are read here, which is never before they were given: so what was let in up to any moment is at most what

@@ -1,6 +1,6 @@
 /**
  * What a durable message costs, through two nodes to Redis and back: `node tests/bench/durable.mjs`, after
- * `cargo build --release --workspace`. Half of the messages have their home at the other node.
+ * `cargo build --release -p lookup-service -p ws-node -p ringdial`. Half of the messages have their home at the other node.
  *
  * CPU per message of nodes and Redis can be compared between runs; the rate is that of a machine that the senders share.
  * Options: `--messages N` (200000), `--senders N` (400), `--window N` under way for each (1, 8 and 32 if not given).

@@ -1,5 +1,5 @@
 /**
- * What a large group costs its node: `node tests/bench/group.mjs`, after `cargo build --release --workspace`.
+ * What a large group costs its node: `node tests/bench/group.mjs`, after `cargo build --release -p lookup-service -p ws-node -p ringdial`.
  *
  * Memory of a membership, and CPU of a delivery where each message goes to every member, one message at a time and eight.
  * Options: `--members N` (10000; a process may open 20,000 files), `--messages N` (30), `--memberships N` (20), `--loaders N` (3).

@@ -1,6 +1,6 @@
 /**
  * How long a message takes from one client's socket to another's, across two nodes, at a moderate rate:
- * `node tests/bench/latency.mjs`, after `cargo build --release --workspace`.
+ * `node tests/bench/latency.mjs`, after `cargo build --release -p lookup-service -p ws-node -p ringdial`.
  *
  * Other work on the machine shows here: run it on a quiet one. Options: `--pairs N` (20), `--rate N` messages a second in
  * all (500), `--messages N` (10000).

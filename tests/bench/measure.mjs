@@ -1,5 +1,5 @@
 /**
- * The figures of the two steps on this machine: `node tests/bench/measure.mjs`, after `cargo build --release --workspace`.
+ * The figures of the two steps on this machine: `node tests/bench/measure.mjs`, after `cargo build --release -p lookup-service -p ws-node -p ringdial`.
  *
  * Server CPU per operation is what can be compared between runs: clients and servers share the machine, so rates are
  * mostly the clients' limit. Options: `--lookups N`, `--messages N`, `--idle N`.
