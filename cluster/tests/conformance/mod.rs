@@ -63,10 +63,12 @@ macro_rules! conformance {
             a_suspicion_ends_with_a_renewal
             what_is_said_of_nobody_is_ignored
             a_saying_is_taken_back_by_who_said_it
+            a_saying_is_taken_back_without_a_lease_too
             a_suspicion_ends_with_its_lease
             a_majority_of_the_other_members_caps_the_lease
             a_capped_lease_lasts_three_tenths_of_a_lease
             a_renewal_in_time_lifts_the_cap
+            a_lease_that_a_stall_extended_is_capped_again
             alone_nobody_is_capped
             sayers_whose_leases_lapsed_do_not_count
             suspicions_are_noticed_when_they_begin_and_end
@@ -112,6 +114,7 @@ macro_rules! conformance {
         $crate::conformance!(@tests $run, outages:
             a_store_that_stalls_loses_nobody
             who_died_in_a_stall_is_taken_out_after_it
+            who_was_capped_before_a_stall_is_capped_again_after_it
             flapping_says_nothing_new
             a_node_that_comes_and_goes_changes_the_ring_each_time_and_no_more
             a_start_without_a_store_fails_in_the_end

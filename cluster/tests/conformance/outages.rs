@@ -125,3 +125,22 @@ pub async fn a_node_that_comes_and_goes_changes_the_ring_each_time_and_no_more(w
     assert_eq!(Some(places[0]), a.generation(), "who stays has its first registration");
     assert_eq!(a.keeper.status().counts.registrations, 1);
 }
+
+pub async fn who_was_capped_before_a_stall_is_capped_again_after_it(world: &dyn World) {
+    let (a, b) = (Process::node(world, "a").await, Process::node(world, "b").await);
+    a.sees(&["a", "b"]).await;
+    let generation = a.ring().member("b").unwrap().generation;
+    drop(b);
+    a.keeper.suspect("b", generation);
+    let caps = || a.keeper.status().counts.capped;
+    until("the cap", || caps() == 1, || format!("{} caps", caps())).await;
+    world.set_answering(false).await;
+    sleep(world.lease()).await;
+    if a.ids() == ["a"] {
+        // The stall came too late, on a busy machine: the lease had lapsed.
+        return;
+    }
+    world.set_answering(true).await;
+    a.sees(&["a"]).await;
+    assert!(caps() > 1, "it had a whole lease once more");
+}

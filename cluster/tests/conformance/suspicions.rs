@@ -62,6 +62,20 @@ pub async fn a_saying_is_taken_back_by_who_said_it(world: &dyn World) {
     assert_eq!(store.suspect(member("d"), &[holder("c")], &[]).await.unwrap(), 0, "one of three");
 }
 
+pub async fn a_saying_is_taken_back_without_a_lease_too(world: &dyn World) {
+    let store = world.store(SERVICE);
+    let sample = Sample::of(&["a", "b", "c"]);
+    sample.put(&*store).await;
+    let c = [holder("c")];
+    store.suspect(member("a"), &c, &[]).await.unwrap();
+    let end = LeaseChange::End { id: "a" };
+    assert_eq!(store.swap(&sample.stored(), &sample.record, end).await.unwrap(), Swapped::Done);
+    store.suspect(Sayer::Observer("a"), &[], &c).await.unwrap();
+    assert_eq!(suspects(&*store).await, ["c"], "no observer said it");
+    store.suspect(member("a"), &[], &c).await.unwrap();
+    assert!(suspects(&*store).await.is_empty());
+}
+
 pub async fn a_suspicion_ends_with_its_lease(world: &dyn World) {
     let store = world.store(SERVICE);
     let sample = Sample::of(&["a", "b", "c"]);
@@ -149,6 +163,18 @@ pub async fn a_renewal_in_time_lifts_the_cap(world: &dyn World) {
     let renewed = Instant::now();
     live_until(&*store, &[holder("a")], |pulse| pulse.lapsed == 1).await;
     assert!(renewed.elapsed() >= world.lease() * 8 / 10, "a whole lease again, after {lifted} caps");
+}
+
+pub async fn a_lease_that_a_stall_extended_is_capped_again(world: &dyn World) {
+    let store = world.store(SERVICE);
+    Sample::of(&["a", "b"]).put(&*store).await;
+    let b = [holder("b")];
+    for _ in 0..2 {
+        assert_eq!(store.suspect(member("a"), &b, &[]).await.unwrap(), 1);
+        sleep(world.lease()).await;
+        let pulse = store.poll(None).await.unwrap();
+        assert_eq!((pulse.lapsed, pulse.due, pulse.suspects.len()), (0, None, 1), "a fresh lease");
+    }
 }
 
 pub async fn alone_nobody_is_capped(world: &dyn World) {

@@ -159,6 +159,8 @@ impl Worker {
         if pulse.stalled > stalled {
             count(&self.board.tally.stalls);
             tracing::warn!(service, "the store heard of nobody for half a lease: all leases were extended");
+            // No lease is capped any more, and the store caps only when somebody says something.
+            self.board.watchlist.said.lock().tell_again();
         }
         if pulse.mended > mended {
             count(&self.board.tally.mended);

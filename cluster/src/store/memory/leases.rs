@@ -48,6 +48,7 @@ impl Leases {
         self.sign_of_life = Some(now);
         if stalled && !planted::is(Bug::ReapMany) {
             self.running.values_mut().for_each(|running| running.expires = now + lease);
+            self.uncap();
         }
         stalled
     }

@@ -75,6 +75,11 @@ impl Leases {
         self.suspected.remove(id).is_some()
     }
 
+    /// All leases are fresh ones: they may be capped again.
+    pub(super) fn uncap(&mut self) {
+        self.suspected.values_mut().for_each(|suspected| suspected.capped = false);
+    }
+
     /// All who are suspected.
     pub(super) fn suspects(&self) -> Vec<Suspect> {
         let of = |id: &String| Some(Suspect { id: id.clone(), generation: self.running.get(id)?.generation });

@@ -58,6 +58,12 @@ local function expires(id)
   return tonumber(redis.call('ZSCORE', leases, id) or nil)
 end
 
+-- What was a capped lease is a fresh one: it may be capped again.
+local function uncap(id)
+  local said, was = string.gsub(redis.call('HGET', suspects, id) or '', '^(%d+),1\n', '%1,0\n')
+  if was > 0 then redis.call('HSET', suspects, id, said) end
+end
+
 -- A sign of life. After a stall nobody could renew, so everybody gets a fresh lease; says whether it was one. A clock
 -- that was set back counts as a stall too, or leases would outlast their holders.
 local function alive()
@@ -71,6 +77,7 @@ local function alive()
   if stalled then
     for _, id in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
       redis.call('ZADD', leases, now + lease, id)
+      uncap(id)
     end
   end
   if last and stalled then mark('stalled') end

@@ -3,6 +3,8 @@
 -- back. Answers with the number of leases that were capped. The rules are those of store/memory/suspected.rs.
 alive()
 local by, name = ARGV[2], string.sub(ARGV[2], 2)
+-- What is taken back: a member that holds its lease no more may have spoken as one that did.
+local taken_back = {'o' .. name, by}
 if string.sub(by, 1, 1) == 'm' and redis.call('HGET', generations, name) ~= ARGV[3] then by = 'o' .. name end
 local told, caps = false, 0
 
@@ -39,7 +41,7 @@ end
 local function trust(id, generation)
   local capped, said = suspicion(id)
   if not said or redis.call('HGET', generations, id) ~= generation then return end
-  for _, line in ipairs({by, 'o' .. name}) do
+  for _, line in ipairs(taken_back) do
     local from, to = string.find(said, '\n' .. line .. '\n', 1, true)
     if from then said = string.sub(said, 1, from) .. string.sub(said, to + 1) end
   end
