@@ -1,11 +1,12 @@
 /**
  * Where the processes of a scene stand, and the wires between them. With network namespaces each node and Redis has a host
  * of its own on a bridge, and packets from one host to another can be dropped, in one direction or both. Where namespaces
- * are not permitted everything is on loopback, behind TCP proxies: coarser, and it says so.
+ * are not permitted everything is on loopback, behind TCP proxies that know who dials: what one says to another is held back there. Coarser (a
+ * connection can still be made), and it says so.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { freePort } from '../harness/ports.mjs';
-import { TcpProxy } from '../harness/proxy.mjs';
+import { Wire } from '../harness/wire.mjs';
 
 /** @typedef {import('../harness/cluster.mjs').Host} Host */
 
@@ -99,11 +100,13 @@ export class NamespaceSite {
   }
 }
 
-/** All on loopback: a proxy before each node's peer listener, and one before Redis for each node. */
+/** All on loopback: a wire before each node's peer listener, and one before Redis for each node. */
 export class ProxySite {
-  how = 'namespaces are not permitted here: partitions are made by TCP proxies, of a whole node and in both directions';
-  /** @type {Map<string, { host: Host, toRedis: TcpProxy, toPeers: TcpProxy, peerListen: string }>} */
+  how = 'namespaces are not permitted here: TCP proxies hold back what one says to another, though it can still connect';
+  /** @type {Map<string, { host: Host, toRedis: Wire, toPeers: Wire, peerListen: string }>} */
   #hosts = new Map();
+  /** @type {Set<string>} who does not reach whom */
+  #dropped = new Set();
 
   async begin() {
     return this;
@@ -115,7 +118,7 @@ export class ProxySite {
     const known = this.#hosts.get(name);
     if (known) return known.host;
     const peerPort = await freePort();
-    const [toRedis, toPeers] = [await TcpProxy.to(redis.port), await TcpProxy.to(peerPort)];
+    const [toRedis, toPeers] = [await Wire.to(redis.port), await Wire.to(peerPort, { names: true })];
     const host = { address: '127.0.0.1', command: [], redis: redis.url.replace(/127\.0\.0\.1:\d+/, toRedis.address) };
     this.#hosts.set(name, { host, toRedis, toPeers, peerListen: `127.0.0.1:${peerPort}` });
     return host;
@@ -127,24 +130,39 @@ export class ProxySite {
     return host ? { peerListen: host.peerListen, flags: ['--peer-address', host.toPeers.address] } : {};
   }
 
-  /** @param {string} from @param {string} to */
+  /** Nothing from one to the other arrives any more. @param {string} from @param {string} to */
   drop(from, to) {
-    this.#proxy(from, to)?.freeze();
+    this.#dropped.add(`${from} ${to}`);
+    this.#settle();
   }
 
   /** @param {string} from @param {string} to */
   mend(from, to) {
-    this.#proxy(from, to)?.mend();
+    this.#dropped.delete(`${from} ${to}`);
+    this.#settle();
   }
 
   stop() {
     for (const { toRedis, toPeers } of this.#hosts.values()) toRedis.stop(), toPeers.stop();
   }
 
-  /** @param {string} from @param {string} to */
-  #proxy(from, to) {
-    if (to === 'redis' || from === 'redis') return this.#hosts.get(to === 'redis' ? from : to)?.toRedis;
-    return this.#hosts.get(to)?.toPeers;
+  /** A connection goes both ways, whoever dialled: each wire holds back what one says, or hears, or both. */
+  #settle() {
+    for (const [name, { toRedis, toPeers }] of this.#hosts) {
+      toRedis.mend();
+      toPeers.mend();
+      const redis = this.#waysOf(name, 'redis');
+      if (redis.length > 0) toRedis.hold('*', redis);
+      for (const dialler of this.#hosts.keys()) {
+        const ways = this.#waysOf(dialler, name);
+        if (ways.length > 0) toPeers.hold(dialler, ways);
+      }
+    }
+  }
+
+  /** @param {string} dialler @param {string} dialled @returns {import('../harness/wire.mjs').Way[]} */
+  #waysOf(dialler, dialled) {
+    return [...(this.#dropped.has(`${dialler} ${dialled}`) ? [/** @type {const} */ ('up')] : []), ...(this.#dropped.has(`${dialled} ${dialler}`) ? [/** @type {const} */ ('down')] : [])];
   }
 }
 
