@@ -61,11 +61,15 @@ for (const [what, changes, said] of /** @type {const} */ ([
   ['who never came back', { events: { 0: [lostFor(1)[0]] } }, /Infinity ms \(p99\)/],
   ['who is not connected at the end', { here: false }, /10 not connected/],
   ['who moved and had no reason', { events: { 7: [{ at_ms: 10_010, kind: 'moved', node: 'n1', from: 'n3' }] }, ownersOf: () => ['n3'] }, /1 moved, and its owner/],
+  ['a scene about moves in which a version of the ring was missed', { scene: { moves: 0.1 }, complete: false }, /a version of the ring was not seen/],
+  ['a move in a scene in which a version of the ring was missed', { events: { 7: [{ at_ms: 10_010, kind: 'moved', node: 'n1', from: 'n3' }] }, ownersOf: () => ['n3', 'n1'], complete: false }, /a version of the ring was not seen/],
   ['who is back too late', { events: SLOW }, /7000 ms \(p50\)/],
   ['a scene that did not end', { trouble: 'not within' }, /not within/],
 ])) {
   test(`${what}: found`, () => assert.match(verdict(/** @type {any} */ (changes)).wrong.join('\n'), said));
 }
+
+test('a version that was missed is no matter where nobody moved', () => assert.deepEqual(verdict({ complete: false }).wrong, []));
 
 test('who moved to the new owner, or home, had a reason', () => {
   const moved = { 7: [{ at_ms: 10_010, kind: /** @type {const} */ ('moved'), node: 'n1', from: 'n3' }] };

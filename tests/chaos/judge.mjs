@@ -37,6 +37,7 @@ export function judge(evidence) {
   const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
   const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
   const last_ms = Math.max(began_ms, ...reports.map(({ late }) => late.lastAt_ms), ...outages.map(({ back_ms }) => back_ms));
+  const blind = !evidence.complete && (moved.length > 0 || (scene.moves ?? 0) > 0);
   const row = {
     scene: scene.name, sessions: sessions.length, npm: sessions.filter(({ npm }) => npm).length, sent: figures.sent, delivered: figures.delivered, faults: evidence.faults,
     lost: figures.lost, repeated: figures.repeated, misdelivered: figures.unexpected + figures.altered, inversions: figures.disordered,
@@ -49,6 +50,7 @@ export function judge(evidence) {
     ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills, lag_ms }),
     ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
+    ...(blind ? [`${moved.length} sessions moved, and a version of the ring was not seen: nobody can tell whose owner did not change`] : []),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
   ];
   const slowest = [...outages].sort((a, b) => b.ms - a.ms).slice(0, SHOWN).map(({ session, node, ms, tried }) => `${session} of ${node} back after ${ms} ms: ${tried.join(', ')}`);

@@ -3,7 +3,10 @@ import { request } from '../harness/http.mjs';
 import { RingDocument, userSlot } from '../harness/ring.mjs';
 import { delay } from '../harness/until.mjs';
 
-const EVERY_MS = 50;
+const EVERY_MS = 30;
+/** Changes come together: for so long after one, it looks without a pause to speak of. */
+const BUSY_MS = 3_000;
+const BUSY_EVERY_MS = 5;
 /** @param {number} version */
 const termOf = (version) => Math.floor(version / 2 ** 32);
 
@@ -13,7 +16,8 @@ export class RingWatch {
   /** @type {(string | undefined)[]} what each lookup service answered last: documents are large */
   #tags = [];
   #watching = false;
-  /** @type {Promise<void> | undefined} */
+  #changed_ms = 0;
+  /** @type {Promise<unknown> | undefined} */
   #over;
   /** @type {Map<string, number>} */
   #slots = new Map();
@@ -24,16 +28,17 @@ export class RingWatch {
   }
 
   async begin() {
-    await this.#look();
+    await this.#lookAll();
     this.#watching = true;
-    this.#over = this.#watch();
+    // Each for itself: what one skips, or is too slow to tell, another one tells.
+    this.#over = Promise.all(this.cluster.lookups.map((_, by) => this.#watch(by)));
     return this;
   }
 
   async end() {
     this.#watching = false;
     await this.#over;
-    await this.#look();
+    await this.#lookAll();
   }
 
   /** Who came and went, in words. */
@@ -64,20 +69,26 @@ export class RingWatch {
     return [...this.documents.values()].sort((a, b) => a.version - b.version);
   }
 
-  async #watch() {
+  /** @param {number} by */
+  async #watch(by) {
     while (this.#watching) {
-      await this.#look().catch(() => {});
-      await delay(EVERY_MS);
+      await this.#look(by).catch(() => {});
+      await delay(performance.now() - this.#changed_ms < BUSY_MS ? BUSY_EVERY_MS : EVERY_MS);
     }
   }
 
-  async #look() {
-    for (const [by, { url }] of this.cluster.lookups.entries()) {
-      const tag = this.#tags[by];
-      const { status, headers, json } = await request(`${url}/ring?service=default`, { headers: tag ? { 'if-none-match': tag } : {} });
-      if (status !== 200) continue;
-      this.#tags[by] = headers.etag;
-      if (!this.documents.has(json.version)) this.documents.set(json.version, new RingDocument(json));
-    }
+  #lookAll() {
+    return Promise.all(this.cluster.lookups.map((_, by) => this.#look(by)));
+  }
+
+  /** @param {number} by */
+  async #look(by) {
+    const tag = this.#tags[by];
+    const { status, headers, json } = await request(`${this.cluster.lookups[by].url}/ring?service=default`, { headers: tag ? { 'if-none-match': tag } : {} });
+    if (status !== 200) return;
+    this.#tags[by] = headers.etag;
+    if (this.documents.has(json.version)) return;
+    this.documents.set(json.version, new RingDocument(json));
+    this.#changed_ms = performance.now();
   }
 }
