@@ -6,6 +6,7 @@ import { startFakeTopics } from '../harness/fake-topics.mjs';
 import { NpmMember } from '../harness/npm-member.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { Traffic } from '../harness/traffic.mjs';
+import { unpaced } from './crowds.mjs';
 import { judge } from './judge.mjs';
 import { plant } from './planted.mjs';
 import { SHORT } from './scales.mjs';
@@ -76,6 +77,24 @@ test('who moved to the new owner, or home, had a reason', () => {
   assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n3', 'n1'] }).wrong, []);
   assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n1'] }).wrong, []);
 });
+
+/** A hundred clients at once: twenty are let in, and the others at ten a second. */
+const ADMISSIONS = Array.from({ length: 100 }, (_, i) => ({ node: 'n1', asked_ms: 5_000, read_ms: 5_001 + Math.max(0, i - 19) * 100 }));
+
+for (const [what, changes, said] of /** @type {const} */ ([
+  ['who keeps the pace', {}, /^$/],
+  ['some a little early', { admissions: ADMISSIONS.map((one, i) => (i < 50 ? one : { ...one, read_ms: one.read_ms - 300 })) }, /^n1: 51 let in after 2901 ms/],
+  ['all at once', { admissions: ADMISSIONS.map((one) => ({ ...one, read_ms: 5_100 })) }, /^n1: 22 let in after 100 ms, with 10 a second and 20 at once$/],
+  ['all at once, at one of two nodes', { admissions: [...ADMISSIONS, ...ADMISSIONS.map((one) => ({ ...one, node: 'n3', read_ms: 5_100 }))] }, /^n3: 22 let in/],
+  ['too few', { admissions: ADMISSIONS.slice(1) }, /^only 99 of 100 were let in$/],
+  ['nobody who has to wait', { slowedDown: 0 }, /^only 0 were told to come later/],
+  ['who is put off again and again', { most: 20 }, /^somebody needed 20 lookups$/],
+])) {
+  test(`a crowd, ${what}`, () => {
+    const report = { outages: [], slowedDown: 80, attempts: 180, most: 3, admissions: ADMISSIONS, ...changes };
+    assert.match(unpaced(/** @type {any} */ (report), { clients: 100, pace: 10, services: 2 }).join('; '), said);
+  });
+}
 
 const PLAN = { users: 20, doubles: 4, groups: 4, groupsEach: 2, classes: 4, perSecond: 400, mix: /** @type {const} */ ({ user: 5, users: 1, group: 3, match: 1, 'ephemeral user': 1, 'ephemeral group': 1 }) };
 

@@ -22,8 +22,13 @@ let clients = [];
 let lookups = [];
 /** How long each was without a connection. @type {number[]} */
 const outages = [];
+/** @typedef {{ node: string, asked_ms: number, read_ms: number }} Admission */
+/** Who was sent to which node, since the beginning is over. @type {Admission[]} */
+let admissions = [];
 let slowedDown = 0;
 let attempts = 0;
+/** The most lookups that anybody needed to be back. */
+let most = 0;
 
 /** What the parent may ask for. @type {Record<string, (told: any) => Promise<unknown>>} */
 const deeds = {
@@ -34,7 +39,8 @@ const deeds = {
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
       while (next < clients.length) await persist(clients[next++]);
     }));
-    attempts = slowedDown = 0;
+    attempts = slowedDown = most = 0;
+    admissions = [];
   },
 
   /** How many are here, and how many have come back. */
@@ -43,7 +49,7 @@ const deeds = {
   },
 
   async report() {
-    return { outages, slowedDown, attempts };
+    return { outages, slowedDown, attempts, most, admissions };
   },
 };
 
@@ -53,7 +59,10 @@ async function persist(client) {
   const avoid = [];
   for (let failures = 0; ; failures++) {
     attempts++;
+    most = Math.max(most, failures + 1);
+    const asked_ms = performance.now();
     const grant = await look(client, avoid);
+    if (grant.protocols) admissions.push({ node: grant.node, asked_ms, read_ms: performance.now() });
     if (grant.protocols && (await connect(client, grant))) return;
     if (grant.node) avoid.push(grant.node);
     if (grant.code === 'slow_down') slowedDown++;

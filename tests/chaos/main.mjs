@@ -23,14 +23,15 @@ if (!isInside() && !options.proxies && namespacesWork()) process.exit(await runI
 const scale = scaled(options.full ? FULL : SHORT, Number(options.scale ?? 1));
 const seed = Number(options.seed ?? Date.now() % 1_000_000);
 const scenes = SCENES.filter(({ name }) => name.includes(options.only ?? ''));
+const alone = scenes.filter(({ lookups }) => options.full || lookups);
 /** Scenes that are played in one cluster, one after the other. */
-const evenings = options.full ? scenes.map((scene) => [scene]) : scenes.length > 0 ? [scenes] : [];
+const evenings = [scenes.filter((scene) => !alone.includes(scene)), ...alone.map((scene) => [scene])].filter(({ length }) => length > 0);
 const rows = [];
 
 for (const evening of evenings) {
   const site = await (isInside() ? new NamespaceSite() : new ProxySite()).begin();
   if (rows.length === 0) console.log(`chaos, ${scale.name}: ${scale.sessions} sessions, ${scale.rate} messages/s, seed ${seed}; ${site.how}`);
-  const theatre = new Theatre(site, scale, seed, options.plant);
+  const theatre = new Theatre(site, scale, seed, options.plant, evening[0].lookups?.(scale));
   try {
     await theatre.open();
     for (const scene of evening) {

@@ -2,7 +2,7 @@
  * The scenes: what happens, and what must hold besides what must hold in each of them (judge.mjs): nothing lost, repeated,
  * out of order or misdelivered, and no session disconnected whose owner did not change.
  */
-import { crowdReturns } from './crowds.mjs';
+import { crowdReturns, pacedLookups } from './crowds.mjs';
 
 /** @typedef {import('./stage.mjs').Stage} Stage */
 /**
@@ -15,6 +15,7 @@ import { crowdReturns } from './crowds.mjs';
  * @property {number} [moves] the least share of the sessions that must have moved; 0
  * @property {{ p50_ms: number, p99_ms: number }} [goal] how long a session is without a socket at most
  * @property {boolean} [gaps] sessions may be told that the log was lost
+ * @property {(scale: import('./scales.mjs').Scale) => string[]} [lookups] flags for its lookup services; it has a cluster of its own then
  * @property {number} [share] of the plan's messages that must be sent at least; 0.5
  */
 
@@ -37,7 +38,7 @@ export const SCENES = [
   { name: 'a node is cut from Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms) },
   { name: 'a node does not reach Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms, { oneWay: true }) },
   { name: 'Redis does not reach a node', nodes: 3, act: (stage) => stage.part('redis', 'n2', stage.scale.cut_ms, { oneWay: true }) },
-  { name: 'a crowd returns at once', nodes: 3, outages: 'killed', act: crowdReturns },
+  { name: 'a crowd returns at once', nodes: 3, outages: 'killed', lookups: pacedLookups, act: crowdReturns },
 ];
 
 /** @param {Stage} stage */

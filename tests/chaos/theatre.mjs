@@ -5,16 +5,17 @@ import { Worlds } from './worlds.mjs';
 
 const LOOKUPS = 2;
 /** By which `match` tells users apart. */
-const FLAGS = { lookup: ['--ticket-claims', 'class,role'] };
+const LOOKUP_FLAGS = ['--ticket-claims', 'class,role'];
 
 export class Theatre {
   worlds = new Worlds();
   /** @type {Cluster | undefined} */
   #cluster;
 
-  /** @param {import('./site.mjs').NamespaceSite | import('./site.mjs').ProxySite} site @param {import('./scales.mjs').Scale} scale @param {number} seed @param {string} [planted] */
-  constructor(site, scale, seed, planted) {
+  /** @param {import('./site.mjs').NamespaceSite | import('./site.mjs').ProxySite} site @param {import('./scales.mjs').Scale} scale @param {number} seed @param {string} [planted] @param {string[]} [lookupFlags] */
+  constructor(site, scale, seed, planted, lookupFlags = []) {
     Object.assign(this, { seed, planted });
+    this.flags = { lookup: [...LOOKUP_FLAGS, ...lookupFlags] };
     this.site = site;
     this.scale = scale;
   }
@@ -27,7 +28,7 @@ export class Theatre {
   async open() {
     this.redis = await Redis.start({ keeps: true, host: await this.site.host('redis') });
     const nodes = await Promise.all(['n1', 'n2', 'n3'].map(async (id) => ({ id, host: await this.site.host(id, this.redis), ...this.site.spec(id) })));
-    this.#cluster = new Cluster({ nodes, lookups: LOOKUPS, lease_ms: 3_000, flags: FLAGS, redis: this.redis });
+    this.#cluster = new Cluster({ nodes, lookups: LOOKUPS, lease_ms: 3_000, flags: this.flags, redis: this.redis });
     await this.#cluster.begin();
     await this.worlds.open(this.#cluster, this.scale, this.seed, this.planted);
   }
