@@ -137,12 +137,14 @@ impl Connection {
     pub(super) fn gap(&mut self, topic: &str, frame: &Value) -> Result<(), String> {
         let wrong = |stand: &Stand| Err(format!("{frame} {stand:?}"));
         let Some(stand) = self.stands.get_mut(topic) else { return Err(format!("{frame} is not followed")) };
-        let (Some(at), Some(after), Some(before)) =
-            (stand.at, frame["after"].as_u64(), frame["before"].as_u64())
-        else {
+        let (Some(after), Some(before)) = (frame["after"].as_u64(), frame["before"].as_u64()) else {
             return wrong(stand);
         };
         let Some(epoch) = frame["epoch"].as_str().and_then(Epoch::from_hex) else { return wrong(stand) };
+        // Who asked for everything, and got nothing of it before it was lost, stands before its beginning.
+        let all =
+            (stand.wish == Wish::All && before == 1).then_some(Position { epoch: Epoch::new(0), offset: 0 });
+        let Some(at) = stand.at.or(all) else { return wrong(stand) };
         let told = matches!(stand.told, Some(Told::Whole | Told::Partly));
         let fits = match frame["reason"].as_str() {
             Some("trimmed") => epoch == at.epoch && before > after + 1,
