@@ -18,7 +18,7 @@ import { until, within } from '../harness/until.mjs';
 /** @typedef {import('../harness/cluster.mjs').Cluster} Cluster */
 
 const DRAINING = 4002;
-const DEADLINE_MS = 4_000;
+const DEADLINE_MS = 15_000;
 /** Half of its default: who waits for the deadline is too late. */
 const BEFORE_DEADLINE_MS = 15_000;
 
@@ -75,6 +75,7 @@ test('who does not move is served until the deadline, and one can see how far it
   assert.ok(theirs.length > 1);
   const began = Date.now();
   node.process.signal('SIGTERM');
+  const closings = Promise.all(theirs.map(async (session) => ({ code: (await session.closing(60_000)).code, after_ms: Date.now() - began })));
   await until('it is not ready, and says why', async () => {
     const { status, json } = await request(`http://${node.admin}/readyz`);
     const [reason] = json.reasons;
@@ -90,11 +91,9 @@ test('who does not move is served until the deadline, and one can see how far it
   }
   for (const user of names(10)) assert.notEqual((await ring.lookup(user)).node, 'n1');
   await crowd.everyoneToEveryNode(2, 1);
-  await crowd.settle(DEADLINE_MS / 2);
-  assert.deepEqual(crowd.closed(), [], 'all are served');
+  await crowd.settle();
 
-  for (const session of theirs) assert.equal((await session.closing(20_000)).code, DRAINING);
-  assert.ok(Date.now() - began >= DEADLINE_MS, `${Date.now() - began} ms`);
+  for (const { code, after_ms } of await closings) assert.ok(code === DRAINING && after_ms >= DEADLINE_MS, `${code} after ${after_ms} ms`);
   assert.deepEqual(await within('its exit', node.process.exited, 15_000), { code: 0, signal: null });
   assert.match(node.process.stderr, new RegExp(`draining sessions=${theirs.length} waited_s=1`));
   assert.equal(crowd.closed().length, theirs.length, 'sessions elsewhere see nothing');
