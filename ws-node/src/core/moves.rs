@@ -4,10 +4,11 @@
 //! a ring change neither holds the node up nor fells the new home; who may not be asked yet, or was asked and stayed, goes
 //! to its end. Nobody is asked before what they follow is heard here by way of its new home: they miss nothing on the way.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cluster::grant::Grant;
+use cluster::grant::{Grant, Holder};
 use cluster::homes::CALL_WAIT_MS;
 use cluster::membership::Suspects;
 use cluster::planted::{self, Bug};
@@ -63,7 +64,8 @@ pub(super) struct Moves {
     queue: VecDeque<SessionKey>,
     tick: u64,
     looked: u64,
-    asked: u64,
+    /// Thousandths of a session that may be asked by now.
+    milli: u64,
     /// When a ring last changed hands of slots, and, under [`Rebalance::All`], recalled everybody.
     changed_ms: u64,
     /// The ring says that this node drains.
@@ -162,15 +164,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Asks as many sessions as this tick's share of the rate still allows, and a piece of work can do; true if a
     /// further piece could do more in the same tick.
     pub(super) fn offer_moves(&mut self, now: Now) -> bool {
-        let wave = (u64::from(self.config.move_rate) * TICK_MS).div_ceil(1_000);
-        let (mut offers, looks) = self.moves.share(wave, now.tick_ms / TICK_MS);
+        let rate = u64::from(self.config.move_rate);
+        let wave = (rate * TICK_MS).div_ceil(1_000);
+        let (mut offers, looks) = self.moves.share(rate, now.tick_ms / TICK_MS);
         let (mut looked, most) = (0, looks.min(self.moves.queue.len() as u64));
         while looked < most.min(LOOKS_AT_ONCE) && offers > 0 {
             let Some(key) = self.moves.queue.pop_front() else { break };
             looked += 1;
             let look = self.offer_move(key, wave, now);
             if matches!(look, Look::Asked) {
-                (offers, self.moves.asked) = (offers - 1, self.moves.asked + 1);
+                offers -= 1;
+                self.moves.spend();
             }
             let goes_on = !matches!(look, Look::Never);
             if let Some(session) = self.sessions.get_mut(key) {
@@ -185,7 +189,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             // The room of a wave is not kept for the next one.
             self.moves.queue.shrink_to(0);
         }
-        looked > 0 && looked < most && self.moves.asked < wave
+        looked > 0 && looked < most && self.moves.offers() > 0
     }
 
     fn offer_move(&mut self, key: SessionKey, wave: u64, now: Now) -> Look {
@@ -214,8 +218,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let jti = (self.fresh_id)();
         let spread_ms = self.spread_ms(wave, &jti);
         let life = (now.unix_ms / 1_000, (deadline_ms + spread_ms) / 1_000 + TICKET_MARGIN_S);
-        let Ok(grant) = Grant::sign(&self.config.tickets, &self.ring, member, &session.holder, jti, life)
-        else {
+        let holder = self.holder_to_go(session);
+        let Ok(grant) = Grant::sign(&self.config.tickets, &self.ring, member, &holder, jti, life) else {
             return Look::Never;
         };
         let (node, url, protocols) = (&*grant.node, &*grant.url, grant.protocols);
@@ -261,6 +265,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
+    /// Whom an offered ticket is for. Where a node goes away and the ring cannot say so, it calls that node the home of its
+    /// sessions yet: the next node must not send them back, for they would come and be sent away for ever.
+    fn holder_to_go<'a>(&self, session: &'a Session<S>) -> Cow<'a, Holder> {
+        let at_home = self.ring.holder(session.slot) == self.ring.index_of(&self.me.id);
+        if !(at_home && self.is_draining()) || session.holder.avoid.contains(&self.me.id) {
+            return Cow::Borrowed(&session.holder);
+        }
+        let mut holder = Holder::clone(&session.holder);
+        holder.avoid.push(self.me.id.clone());
+        Cow::Owned(holder)
+    }
+
     /// Whether whatever a session follows is heard here, from wherever it is at home now. What cannot be, since there is no
     /// link to its home, is not waited for longer than a session waits for its `welcome`: elsewhere there may be one.
     fn is_heard(&self, session: &Session<S>, now: Now) -> bool {
@@ -299,13 +315,26 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Moves ===
 
 impl Moves {
-    /// How many sessions may still be asked in this tick, and how many looked at.
-    fn share(&mut self, wave: u64, tick: u64) -> (u64, u64) {
+    /// How many sessions may be asked now, at so many a second, and how many looked at. What a tick does not use is lost to
+    /// the next ones, but for the part of a session.
+    fn share(&mut self, rate: u64, tick: u64) -> (u64, u64) {
+        let refill = rate * TICK_MS;
         if self.tick != tick {
-            (self.tick, self.looked, self.asked) = (tick, 0, 0);
+            let passed = tick.saturating_sub(self.tick);
+            self.milli = (self.milli + refill.saturating_mul(passed)).min(refill + 999);
+            (self.tick, self.looked) = (tick, 0);
         }
-        let looks = LOOKS_PER_TICK.max(wave).saturating_sub(self.looked);
-        (wave.saturating_sub(self.asked).min(OFFERS_AT_ONCE), looks)
+        let looks = LOOKS_PER_TICK.max(refill.div_ceil(1_000)).saturating_sub(self.looked);
+        (self.offers().min(OFFERS_AT_ONCE), looks)
+    }
+
+    fn offers(&self) -> u64 {
+        self.milli / 1_000
+    }
+
+    /// One was asked.
+    fn spend(&mut self) {
+        self.milli = self.milli.saturating_sub(1_000);
     }
 }
 
@@ -337,3 +366,6 @@ impl Patience {
         (self.leaving_s > 0 && leaving_ms >= drains_since_ms).then_some(leaving_ms)
     }
 }
+
+#[cfg(test)]
+mod tests;

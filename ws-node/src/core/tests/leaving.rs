@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use cluster::grant::Holder;
+use cluster::tokens::TicketTarget;
+use cluster::wire::TICKET_PROTOCOL_PREFIX;
+use cluster::wire::client::Hello;
 use cluster::wire::codes::CloseCode;
 
+use super::super::Admission;
 use super::sinks::Memory;
-use super::world::World;
+use super::world::{World, config, member};
 
 /// Where `moved` frames lead, and why; everything else is passed over.
 fn moves(memory: &Memory) -> Vec<(String, String)> {
@@ -17,6 +22,30 @@ fn moves(memory: &Memory) -> Vec<(String, String)> {
 
 fn asked(node: &str) -> Vec<(String, String)> {
     vec![(node.into(), "draining".into())]
+}
+
+/// The only offer among its frames: the node, and what its ticket says.
+fn offer(world: &World, memory: &Memory) -> (usize, Admission) {
+    let frames = memory.take();
+    let mut moved = frames.iter().filter(|frame| frame["op"] == "moved");
+    let (Some(offer), None) = (moved.next(), moved.next()) else { panic!("{frames:?}") };
+    let node: usize = offer["node"].as_str().unwrap()[1..].parse().unwrap();
+    let signed = offer["protocols"][1].as_str().unwrap().strip_prefix(TICKET_PROTOCOL_PREFIX).unwrap();
+    let (id, generations) = (member(node).id, [member(node).generation]);
+    let target = TicketTarget { node: &id, generations: &generations, service: "default" };
+    let ticket = config().tickets.verify(signed, target, world.now().unix_ms / 1_000).unwrap();
+    let (avoid, grants) = (ticket.avoid, ticket.grants);
+    let holder = Holder { user: ticket.sub, avoid, token_expires_s: ticket.tok_exp, grants };
+    (node, Admission { holder, jti: ticket.jti, expires_s: ticket.exp, ring: ticket.ring })
+}
+
+/// Goes where an offer leads.
+fn follow(world: &mut World, node: usize, admission: Admission) -> Memory {
+    let (memory, now) = (Memory::default(), world.now());
+    let Ok(key) = world.nodes[node].admit(admission, memory.clone(), now) else { panic!("refused") };
+    world.nodes[node].hello(key, &Hello::default(), now);
+    world.settle();
+    memory
 }
 
 #[test]
@@ -75,4 +104,60 @@ fn when_the_ring_does_not_say_so_in_time_they_are_asked_to_go_to_the_next_node()
     let slot = world.ring.key().slot(&format!("u:{user}"));
     let next = world.ring.next_home(slot, |member| member.id == "n0").unwrap();
     assert_eq!(moves(&memory), asked(&next.id));
+}
+
+#[test]
+fn who_left_it_before_the_ring_says_so_is_not_sent_back_to_it() {
+    let mut world = World::new(3);
+    let left = world.ring.leave(&["n0"]);
+    let next = |user: &String| {
+        let slot = world.ring.key().slot(&format!("u:{user}"));
+        let clockwise = world.ring.next_home(slot, |member| member.id == "n0").unwrap();
+        (clockwise.id.clone(), left.home(slot).unwrap().id.clone())
+    };
+    // Not yet where it is at home in the end.
+    let fits = |user: &String| world.home(user) == 0 && next(user) == ("n1".into(), "n2".into());
+    let user = (0..).map(|n| format!("user{n}")).find(fits).unwrap();
+    let (key, memory) = world.connect(0, &user);
+    world.settle();
+    let now = world.now();
+    world.nodes[0].begin_drain(now);
+    world.pass(2_200);
+    let (node, admission) = offer(&world, &memory);
+    assert_eq!((node, &admission.holder.avoid[..]), (1, &["n0".to_owned()][..]));
+    let there = follow(&mut world, node, admission);
+    world.nodes[0].detach(key);
+    world.pass(30_000);
+    assert_eq!((moves(&there), there.closed()), (vec![], None), "the ring calls n0 its home yet");
+
+    let left = Arc::new(left);
+    [1, 2].into_iter().for_each(|node| world.show(node, &left));
+    world.settle();
+    world.pass(200);
+    assert_eq!(moves(&there), [("n2".into(), "home".into())], "its home is another one at last");
+}
+
+#[test]
+fn nothing_is_to_be_avoided_once_the_ring_says_so_nor_by_guests() {
+    let mut world = World::new(2);
+    let (guest, user) = (world.user_of(1, 0), world.user_of(0, 0));
+    let (_, memory) = world.connect(0, &guest);
+    let (_, at_home) = world.connect(0, &user);
+    world.settle();
+    at_home.take();
+    let now = world.now();
+    world.nodes[0].begin_drain(now);
+    // The first offer was made before, for another reason.
+    memory.take();
+    world.pass(13_000);
+    let (_, admission) = offer(&world, &memory);
+    assert_eq!(admission.holder.avoid, [""; 0], "its home is elsewhere, and stays there");
+
+    at_home.take();
+    let drained = Arc::new(world.ring.drain("n0"));
+    (0..2).for_each(|node| world.show(node, &drained));
+    world.settle();
+    world.pass(10_000);
+    let (_, admission) = offer(&world, &at_home);
+    assert_eq!(admission.holder.avoid, [""; 0], "no ring calls n0 its home any more");
 }

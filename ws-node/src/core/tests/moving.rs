@@ -142,6 +142,28 @@ fn a_crowd_is_told_to_spread_itself_and_a_few_are_not() {
 }
 
 #[test]
+fn so_many_are_asked_a_second_as_the_rate_says() {
+    for (rate, each_second) in [(1, [1; 3]), (15, [15; 3])] {
+        let mut world = World::with(2, CoreConfig { move_rate: rate, ..config() });
+        world.add_node();
+        let next = Arc::new(world.ring.join(member(2)).unwrap());
+        let moves_on = |user: &String| {
+            let home = next.home(next.key().slot(&format!("u:{user}"))).unwrap();
+            world.home(user) == 0 && home.id == "n2"
+        };
+        let users: Vec<String> = (0..).map(|n| format!("user{n}")).filter(moves_on).take(60).collect();
+        let memories: Vec<_> = users.iter().map(|user| world.connect(0, user).1).collect();
+        show_all(&mut world, &next);
+        memories.iter().for_each(|memory| drop(memory.take()));
+        let asked: [usize; 3] = each_second.map(|_| {
+            world.pass(1_000);
+            memories.iter().map(|memory| moves(memory).len()).sum()
+        });
+        assert_eq!(asked, each_second, "{rate} a second");
+    }
+}
+
+#[test]
 fn nobody_is_sent_to_a_suspected_home_until_it_is_trusted_again() {
     let (mut world, next) = growing(Rebalance::Arcs);
     let user = world.user_from_to(0, 2, &next);
