@@ -1,4 +1,5 @@
-//! What a new ring costs a node with half a million sessions: `cargo bench -p ws-node --bench ring_change`.
+//! What a new ring, and another node's end, cost a node with half a million sessions:
+//! `cargo bench -p ws-node --bench ring_change`.
 //!
 //! Measured are finding those to move, the call that applies the ring, and each piece of work after it: the longest of
 //! them is the longest time that the node's lock is held on behalf of the change. All times are this thread's on a CPU, the
@@ -19,7 +20,7 @@ use cluster::tokens::{Grants, PeerName, Tickets, install_crypto};
 use cluster::wire::client::Hello;
 use cluster::wire::codes::CloseCode;
 use cluster::wire::node::Limits;
-use cluster::wire::peer::{FromHome, ToHome, decode, encode};
+use cluster::wire::peer::{FromHome, Interest, Members, ToHome, decode, encode};
 use rustix::time::{ClockId, clock_gettime};
 use ws_node::core::log_port::{LogAnswer, LogRequest, LogSink};
 use ws_node::core::{Admission, Core, CoreConfig, LinkSink, Now, Rebalance, SessionSink, TICK_MS};
@@ -28,6 +29,11 @@ const SESSIONS: usize = 500_000;
 /// Nodes before the change: with the one that joins there are ten.
 const NODES: usize = 9;
 const ROUNDS: usize = 5;
+/// Topics that another node of 500,000 sessions asked for here: its inboxes, and groups with a member each.
+const ASKED_INBOXES: usize = 45_000;
+const ASKED_GROUPS: usize = 10_000;
+/// The link that it asked on.
+const ASKER: u64 = 1_000;
 /// The log's answers in one call, as the worker gives them.
 const ANSWERS: usize = 100;
 
@@ -72,6 +78,8 @@ fn main() {
     }
     report("a tenth node joins", &joins);
     report("it leaves again", &leaves);
+    let ends: Vec<_> = (0..ROUNDS).map(|_| node.asker_ends(&rings[2 * ROUNDS])).collect();
+    report("another node ends", &ends);
     let drained = Arc::new(rings[2 * ROUNDS].drain("n0"));
     report("this node drains", &[node.change(&rings[2 * ROUNDS], &drained)]);
 }
@@ -141,6 +149,38 @@ impl Node {
         }
         costs.asked_in_ms = self.ms - began;
         *self.told.0.lock().unwrap() = 0;
+        costs
+    }
+
+    /// A node asks for its topics here, and ends.
+    fn asker_ends(&mut self, ring: &Ring) -> Costs {
+        let mut costs = Costs::default();
+        self.ms += 10_000_000;
+        let is_here = |name: &String| ring.home(ring.key().slot(name)).is_some_and(|home| home.id == "n0");
+        let inboxes = (0..).map(|number| format!("u:guest-{number:08}")).filter(is_here).take(ASKED_INBOXES);
+        let groups: Vec<_> =
+            (0..).map(|number| format!("g:room-{number:08}")).filter(is_here).take(ASKED_GROUPS).collect();
+        let names: Vec<_> = inboxes.chain(groups.iter().cloned()).collect();
+        self.core.asker_opened(ASKER, Queue::default());
+        self.core.asker_is(ASKER, "n1");
+        let (before, now) = (self.core.topic_count(), self.now());
+        for (call, names) in (1..).zip(names.chunks(ANSWERS)) {
+            let interest = |name| Interest { topic: name, sessions: 1, known: None, verify: false };
+            let topics = names.iter().map(|name| interest(name.as_str())).collect();
+            self.core.asked(ASKER, &encode(&ToHome::Interest { call, topics }), now);
+            self.answer_log(&mut Vec::new());
+        }
+        for topic in &groups {
+            let joined = vec!["guest"];
+            let members = Members { topic, begins: true, joined, left: Vec::new(), watching: false };
+            self.core.asked(ASKER, &encode(&ToHome::Members(members)), now);
+        }
+        self.work_off(&mut Vec::new());
+        assert_eq!(self.core.topic_count(), before + names.len(), "all are taken note of");
+        ((), costs.applying) = timed(|| self.core.asker_closed(ASKER));
+        costs.pieces.push(costs.applying);
+        self.work_off(&mut costs.pieces);
+        assert_eq!(self.core.topic_count(), before, "nothing is left behind");
         costs
     }
 

@@ -43,17 +43,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// Their link is gone, and their interest with it.
+    /// Their link is gone, and their interest with it. Only the first piece of it; the rest is for [`Core::work_off`].
     pub fn asker_closed(&mut self, link: u64) {
-        let Some(asker) = self.askers.0.remove(&link) else { return };
-        for name in asker.topics {
-            if let Some(topic) = self.topics.get_mut(&name) {
-                topic.set_remote(link, 0);
-            }
-            self.lost_follower(&name);
-            self.topics.release(&name);
+        if let Some(asker) = self.askers.0.remove(&link) {
+            self.begin_leaving(link, asker.topics, asker.behind);
         }
-        self.members_gone(link);
     }
 
     /// A frame on such a link.

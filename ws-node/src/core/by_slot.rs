@@ -169,10 +169,6 @@ impl<V: InSlot> BySlot<V> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
         self.named.iter()
     }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut V)> {
-        self.named.iter_mut()
-    }
 }
 
 fn place_of(slot: Slot) -> (usize, usize) {

@@ -14,6 +14,7 @@ mod control;
 mod deliver;
 mod feed;
 mod followers;
+mod gone;
 mod greet;
 mod groups;
 mod history;
@@ -56,6 +57,7 @@ use cluster::wire::node::Limits;
 use cluster::wire::topic::EVERYONE;
 
 use self::askers::Askers;
+use self::gone::Gone;
 use self::homes::Homes;
 use self::later::Later;
 use self::log_port::LogSink;
@@ -162,6 +164,7 @@ pub struct Core<S, L> {
     topics: Topics,
     homes: Homes<L>,
     askers: Askers<L>,
+    gone: Gone,
     requests: Requests,
     questions: Questions,
     presence: Presence,
@@ -216,6 +219,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             topics: Topics::default(),
             homes: Homes::default(),
             askers: Askers::default(),
+            gone: Gone::default(),
             requests: Requests::default(),
             questions: Questions::default(),
             presence,
@@ -290,6 +294,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.at(now);
         self.expire_calls(now);
         self.refresh_some();
+        self.let_leave(self.piece);
         self.pump_homes();
         self.pump_later(now);
         self.read_again(now);

@@ -13,12 +13,12 @@ use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 pub(super) const PIECE: usize = 2_048;
 
 /// What a topic, a group or a session costs; a slot costs 1.
-const THING: usize = 16;
+pub(super) const THING: usize = 16;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Does a part of what a new ring or a new link left to do: less than a millisecond's work. True if there is more to
-    /// be done now. To be called until it answers false, giving the lock back in between, after [`Core::ring_changed`],
-    /// [`Core::tick`], and whatever tells of links and of the log.
+    /// Does a part of what a new ring, a new link or the loss of one left to do: less than a millisecond's work. True if
+    /// there is more to be done now. To be called until it answers false, giving the lock back in between, after
+    /// [`Core::ring_changed`], [`Core::tick`], and whatever tells of links and of the log.
     pub fn work_off(&mut self, now: Now) -> bool {
         self.at(now);
         if let Some(node) = self.homes.next_untold(!self.stale.is_empty()) {
@@ -28,6 +28,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         if !self.stale.is_empty() {
             self.refresh_to(self.piece.max(1));
+            return true;
+        }
+        if !self.gone.is_empty() {
+            self.let_leave(self.piece.max(1));
             return true;
         }
         if self.later.has_turn() {
@@ -50,6 +54,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Brings a topic up to date before it is used.
     pub(super) fn refresh(&mut self, name: &str) {
+        if !self.gone.is_empty() {
+            self.let_leave_topic(name);
+        }
         if self.stale.is_empty() {
             return;
         }

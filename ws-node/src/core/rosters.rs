@@ -43,19 +43,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// A process is gone, and its members with it, once they have been gone for the grace.
-    pub(super) fn members_gone(&mut self, link: u64) {
+    /// A process is gone, and its members of a group with it, once they have been gone for the grace.
+    pub(super) fn members_gone(&mut self, link: u64, name: &str) {
         let now_ms = self.presence.now_ms;
-        let homed = self.presence.homed.iter_mut();
-        let concerned = homed.filter_map(|(name, homed)| {
-            let concerned = homed.remove(link);
-            if concerned {
-                homed.roster.gone(Source::Link(link), now_ms);
-            }
-            concerned.then(|| Arc::clone(name))
-        });
-        let names: Vec<_> = concerned.collect();
-        names.iter().for_each(|name| self.presence.reschedule(name));
+        let Some(homed) = self.presence.homed.get_mut(name) else { return };
+        if homed.remove(link) {
+            homed.roster.gone(Source::Link(link), now_ms);
+            self.presence.reschedule(name);
+        }
     }
 
     /// Slots changed hands: of those that came here it may not know everybody yet.

@@ -5,6 +5,7 @@ mod durable;
 mod early;
 mod epochs;
 mod exact;
+mod gone;
 mod handover;
 mod leaving;
 mod log;
