@@ -106,7 +106,7 @@ test('while Redis is away its clients move all the same', { within_ms: 90_000 },
   t.after(() => ring.stop());
   const checker = new TopicChecker();
   const kinds = [Member, NpmMember];
-  const members = await Promise.all(names(30).map((user, i) => new kinds[i % 2](ring, checker, user).begin()));
+  const members = await Promise.all(names(60).map((user, i) => new kinds[i % 2](ring, checker, user).begin()));
   const theirs = members.filter((member) => member.node === 'n2');
   assert.ok(kinds.every((kind) => theirs.some((member) => member instanceof kind)));
   const earlier = new Map(theirs.map((member) => [member, member.reconnects]));
