@@ -319,6 +319,8 @@ impl LinkKeeper {
     /// Returns with the reason when the connection has ended.
     async fn watch(&self, mut connection: Connection) -> StoreError {
         let mut more = self.signals.more();
+        // What was wanted after the connection subscribed and before this look would else wait for the next one.
+        more.mark_changed();
         loop {
             let gone = connection.gone.clone();
             tokio::select! {
