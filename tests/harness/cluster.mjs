@@ -35,7 +35,7 @@ import { until } from './until.mjs';
  */
 /** @typedef {{ service?: string, avoid?: string[], by?: number, token?: string, claims?: Record<string, unknown> }} LookupOptions */
 
-const STOP_MS = 20_000;
+const STOP_MS = 40_000;
 /** @type {Host} */
 const HERE = { address: '127.0.0.1', command: [] };
 
@@ -60,6 +60,7 @@ export class Cluster {
   sessions = [];
   /** @type {Process[]} every process ever started, for the search of the logs */
   #processes = [];
+  #stopping = false;
   /** @type {TcpProxy[]} */
   #proxies = [];
 
@@ -181,6 +182,7 @@ export class Cluster {
 
   /** Step 2 alone. @param {Grant} grant @param {import('./session.mjs').OpenOptions} [options] */
   async open(grant, options = {}) {
+    if (this.#stopping) throw new Error('the cluster is being stopped');
     const session = new Session(grant, { ca: this.ca, ...options });
     this.sessions.push(session);
     await session.until('welcome', () => session.welcome);
@@ -201,6 +203,8 @@ export class Cluster {
 
   /** Ends everything, in order, and searches the logs of every process for secrets. */
   async stop() {
+    // Clients that go on trying would keep the nodes from ending: these wait until everybody has gone.
+    this.#stopping = true;
     try {
       await Promise.all(this.sessions.filter((session) => !session.closed).map((session) => session.close()));
       await Promise.all(this.#processes.map((process) => process.stop('SIGTERM', STOP_MS)));

@@ -4,8 +4,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use cluster::membership::Keeper;
-use cluster::ring::{MemberState, Ring};
+use cluster::membership::{Keeper, Suspects};
+use cluster::ring::{Member, MemberState, Ring};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -82,9 +82,10 @@ pub(crate) async fn asked(keeper: &Keeper, told: &CancellationToken) -> By {
 pub(crate) async fn drain(node: &Node, keeper: &Keeper, by: By, deadline: Duration) -> Over {
     let mut course = Course::new(by, Instant::now(), deadline);
     let me = node.core().me().id.clone();
+    let suspects = keeper.suspects();
     let look = |course: &mut Course| {
         let sessions = node.core().session_count();
-        let alone = keeper.ring().is_none_or(|ring| is_alone(&ring, &me));
+        let alone = keeper.ring().is_none_or(|ring| is_alone(&ring, &suspects.borrow(), &me));
         course.look(sessions, alone, Instant::now())
     };
     if let Some(over) = look(&mut course) {
@@ -129,9 +130,10 @@ fn drains(ring: &Ring, generation: Option<u64>) -> bool {
     own.any(|member| member.state == MemberState::Draining)
 }
 
-/// Whether no other member takes users.
-fn is_alone(ring: &Ring, me: &str) -> bool {
-    !ring.members().any(|member| member.id != me && member.state == MemberState::Active)
+/// Whether no other member takes users. Who seems dead takes none: while the store is away the ring goes on naming it.
+fn is_alone(ring: &Ring, suspects: &Suspects, me: &str) -> bool {
+    let takes_users = |member: &Member| member.state == MemberState::Active && !suspects.contains(member);
+    !ring.members().any(|member| member.id != me && takes_users(member))
 }
 
 // === impl Stop ===
@@ -202,6 +204,8 @@ impl Course {
 
 #[cfg(test)]
 mod tests {
+    use cluster::membership::Suspect;
+
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
@@ -254,7 +258,7 @@ mod tests {
     }
 
     fn two() -> Ring {
-        use cluster::ring::{Member, Policy, RingKey};
+        use cluster::ring::{Policy, RingKey};
         let member = |id: &str, generation| Member {
             id: id.into(),
             generation,
@@ -270,9 +274,12 @@ mod tests {
     #[test]
     fn only_members_that_take_users_are_somewhere_to_go() {
         let (two, one) = (two(), two().leave(&["n2"]));
-        assert!(is_alone(&one, "n1") && is_alone(&one.drain("n1"), "n1"));
-        assert!(!is_alone(&two, "n1") && !is_alone(&two.drain("n1"), "n1"));
-        assert!(is_alone(&two.drain("n2"), "n1") && is_alone(&two.drain("n2").drain("n1"), "n1"));
+        let alone = |ring: &Ring| is_alone(ring, &Suspects::default(), "n1");
+        assert!(alone(&one) && alone(&one.drain("n1")));
+        assert!(!alone(&two) && !alone(&two.drain("n1")));
+        assert!(alone(&two.drain("n2")) && alone(&two.drain("n2").drain("n1")));
+        let dead = |generation| Suspects::from_iter([Suspect { id: "n2".into(), generation }]);
+        assert!(is_alone(&two, &dead(2), "n1") && !is_alone(&two, &dead(1), "n1"));
     }
 
     #[test]
