@@ -57,7 +57,7 @@ export class NamespaceSite {
     const pid = keeper.pid ?? 0;
     const host = { address: `${NETWORK}.${10 + this.#hosts.size}`, command: ['nsenter', '-t', String(pid), '-n'], pid };
     this.#hosts.set(name, host);
-    const wire = `v${pid}`;
+    const wire = wireTo(pid);
     ip('link', 'add', wire, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(pid));
     ip('link', 'set', wire, 'master', 'br0', 'up');
     const there = (/** @type {string[]} */ ...args) => check('nsenter', [...host.command.slice(1), 'ip', ...args]);
@@ -82,7 +82,9 @@ export class NamespaceSite {
     this.#neighbour(from, ['del', this.#host(to).address, 'dev', 'eth0']);
   }
 
+  /** The wires first: a namespace ends some time after its last process, and the next site's hosts have the same addresses. */
   stop() {
+    for (const { pid } of this.#hosts.values()) ip('link', 'del', wireTo(pid));
     for (const keeper of this.#keepers) keeper.kill('SIGKILL');
     this.#hosts.clear();
   }
@@ -165,6 +167,9 @@ export class ProxySite {
     return [...(this.#dropped.has(`${dialler} ${dialled}`) ? [/** @type {const} */ ('up')] : []), ...(this.#dropped.has(`${dialled} ${dialler}`) ? [/** @type {const} */ ('down')] : [])];
   }
 }
+
+/** The bridge's end of a host's wire; without it the host's end is gone as well. @param {number} pid */
+const wireTo = (pid) => `v${pid}`;
 
 /** @param {string[]} args */
 const ip = (...args) => check('ip', args);
