@@ -11,9 +11,9 @@ export class Worker {
   /** @type {Map<number, { resolve: (result: any) => void, reject: (error: Error) => void }>} */
   #waiting = new Map();
 
-  /** @param {'world' | 'crowd'} kind */
-  constructor(kind) {
-    this.child = fork(path.join(import.meta.dirname, `${kind}.mjs`));
+  /** @param {string} kind `world`, `crowd`, or another script @param {string} [folder] where that is */
+  constructor(kind, folder = import.meta.dirname) {
+    this.child = fork(path.join(folder, `${kind}.mjs`));
     this.child.on('message', (/** @type {any} */ { id, result, error }) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);

@@ -9,6 +9,12 @@ import { until } from './until.mjs';
 
 const ENTRY = path.join(REPOSITORY, 'js-client/dist/esm/index.js');
 
+/** What the package gives to who imports it. @returns {Promise<any>} */
+export async function npmPackage() {
+  if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: npm run build in js-client`);
+  return import(pathToFileURL(ENTRY).href);
+}
+
 /** @typedef {Awaited<ReturnType<typeof startClient>>} Started */
 /** @typedef {{ claims?: Record<string, unknown>, early?: (client: any) => unknown, onSocket?: (socket: WebSocket) => void, retry?: object }} StartOptions `early`: before it connects; `retry`: as the client's, whose own is what services advise */
 
@@ -17,8 +23,7 @@ const ENTRY = path.join(REPOSITORY, 'js-client/dist/esm/index.js');
  * @param {import('./cluster.mjs').Cluster} cluster @param {string} user @param {StartOptions} [options]
  */
 export async function startClient(cluster, user, { claims, early, onSocket, retry = { baseMs: 100, maxMs: 2_000 } } = {}) {
-  if (!existsSync(ENTRY)) throw new Error(`${ENTRY} is not there: npm run build in js-client`);
-  const { createClient } = await import(pathToFileURL(ENTRY).href);
+  const { createClient } = await npmPackage();
   /** @type {WebSocket[]} */
   const sockets = [];
   const client = createClient({

@@ -7,6 +7,7 @@ import { startClient } from './npm-client.mjs';
 import { delay } from './until.mjs';
 
 /** @typedef {import('./topic-checker.mjs').Audience} Audience */
+/** @typedef {(ring: import('./cluster.mjs').Cluster, user: string, options: import('./npm-client.mjs').StartOptions) => Promise<{ client: any }>} Start */
 
 const RETRY_MS = 100;
 /** Another run at a send after so many failures would hide something. */
@@ -25,9 +26,12 @@ export class NpmMember {
   closes = [];
   idle = false;
 
-  /** @param {import('./cluster.mjs').Cluster} ring @param {import('./topic-checker.mjs').TopicChecker} checker @param {string} user @param {import('./member.mjs').MemberOptions} [options] */
-  constructor(ring, checker, user, { name = user, claims = {}, groups = [], random = Math.random, journal } = {}) {
-    Object.assign(this, { ring, checker, user, name, claims, random, journal });
+  /**
+   * @param {import('./cluster.mjs').Cluster} ring @param {import('./topic-checker.mjs').TopicChecker} checker @param {string} user
+   * @param {import('./member.mjs').MemberOptions & { start?: Start }} [options] `start`: where else a client is started, as in a page
+   */
+  constructor(ring, checker, user, { name = user, claims = {}, groups = [], random = Math.random, journal, start = startClient } = {}) {
+    Object.assign(this, { ring, checker, user, name, claims, random, journal, start });
     this.groups = new Set(groups);
     this.receiver = checker.receiver(name, user, claims);
     this.judged = new Judged(this.receiver);
@@ -36,11 +40,16 @@ export class NpmMember {
 
   /** Connects, and joins its groups. @returns {Promise<this>} */
   async begin() {
-    const { client } = await startClient(this.ring, this.user, {
+    const { client } = await this.start(this.ring, this.user, {
       claims: this.claims,
       retry: {},
       early: (client) => this.#listen(client),
-      onSocket: (socket) => this.judged.tap(socket),
+      onSocket: (socket) => {
+        this.judged.tap(socket);
+        if (this.#connected) return;
+        this.journal?.tried(`dials ${new URL(socket.url).host}`);
+        socket.on('open', () => this.journal?.tried('open'));
+      },
     });
     this.#client = client;
     await Promise.all([...this.groups].map((name) => this.#follow(name)));
@@ -116,6 +125,7 @@ export class NpmMember {
       this.closes.push(code);
       this.journal?.lost(this.node, code);
     }
+    if (status.retryAt) this.journal?.tried(`${status.attempt}. attempt in ${status.retryAt - Date.now()} ms`);
     if (status.state === 'closed' && !this.#ended) this.checker.wrong('lost', this.name, `the client stopped: ${status.cause?.code}`);
   }
 }

@@ -1,0 +1,73 @@
+/** The judge of a crowd's return after a SIGKILL, and its histograms. Pure. */
+
+/**
+ * @typedef {object} Returned what a client did
+ * @property {string} user
+ * @property {number} spread_ms over how long its node told it to spread its return
+ * @property {number} lost_ms when it lost its connection, by the wall clock; 0 if it never did
+ * @property {number} chosen_ms how long it decided to wait
+ * @property {number} asked_ms when its first lookup began, by the wall clock
+ * @property {number} back_ms when it was welcome again; 0 if never
+ * @property {number} lookups that it took
+ */
+
+const PARTS = 10;
+const LOOKUPS_MAX = 3;
+/** Chance alone takes a part further from its share than this once in a million times. */
+const DEVIATIONS = 6;
+const BAR = 50;
+const SHOWN = 5;
+
+/** @param {Returned[]} all @param {number} clients that there were */
+export function judgeReturns(all, clients) {
+  const back = all.filter(({ lost_ms, back_ms }) => lost_ms > 0 && back_ms > 0);
+  const [needy, outside] = [all.filter(({ lookups }) => lookups > LOOKUPS_MAX), all.filter(({ chosen_ms, spread_ms }) => !(chosen_ms >= 0 && chosen_ms < spread_ms))];
+  const wrong = [
+    ...(back.length < clients ? [`only ${back.length} of ${clients} clients are back`] : []),
+    ...shown(`needed more than ${LOOKUPS_MAX} lookups`, needy.map(({ user, lookups }) => `${user}: ${lookups}`)),
+    ...shown('chose a time outside of what their node told', outside.map(({ user, chosen_ms, spread_ms }) => `${user}: ${chosen_ms} of ${spread_ms} ms`)),
+    ...uneven(all.map(({ chosen_ms, spread_ms }) => chosen_ms / spread_ms)),
+  ];
+  const after = (/** @type {'asked_ms' | 'back_ms'} */ what) => back.map((one) => one[what] - one.lost_ms).sort((a, b) => a - b);
+  const [asked, times] = [after('asked_ms'), after('back_ms')];
+  const window_ms = Math.max(0, ...all.map(({ spread_ms }) => spread_ms));
+  const most = Math.max(0, ...all.map(({ lookups }) => lookups));
+  const lines = [
+    `${back.length} of ${clients} clients are back; told to spread their return over ${window_ms} ms; ${all.reduce((sum, { lookups }) => sum + lookups, 0)} lookups, ${most} at most of one client`,
+    ...told('how long they chose to wait', all.map(({ chosen_ms }) => chosen_ms).sort((a, b) => a - b), window_ms),
+    ...told('first lookup after the loss', asked, window_ms),
+    ...told('welcome after the loss', times, window_ms),
+  ];
+  return { wrong, lines, most };
+}
+
+/** Which tenths of the window hold too many, or too few. @param {number[]} fractions of the window */
+export function uneven(fractions) {
+  const counts = countsOf(fractions);
+  const share = fractions.length / PARTS;
+  const room = DEVIATIONS * Math.sqrt(share * (1 - 1 / PARTS));
+  return counts.flatMap((count, i) => (Math.abs(count - share) > room ? [`unevenly spread: ${count} of ${fractions.length} in tenth ${i + 1} of the window, a fair share is ${Math.round(share)}`] : []));
+}
+
+/** @param {number[]} fractions */
+function countsOf(fractions) {
+  const counts = Array(PARTS).fill(0);
+  for (const fraction of fractions) counts[Math.max(0, Math.min(PARTS - 1, Math.floor(fraction * PARTS)))]++;
+  return counts;
+}
+
+/** A histogram by tenths of the window; what came after it is its own line. @param {string} what @param {number[]} times sorted @param {number} window_ms */
+function told(what, times, window_ms) {
+  const inside = times.filter((ms) => ms < window_ms);
+  const counts = countsOf(inside.map((ms) => ms / window_ms));
+  const rows = counts.map((count, i) => [`${Math.round((window_ms * i) / PARTS)}-${Math.round((window_ms * (i + 1)) / PARTS)} ms`, count]);
+  const all = [...rows, ...(inside.length < times.length ? [['later', times.length - inside.length]] : [])];
+  const full = Math.max(1, ...all.map(([, count]) => Number(count)));
+  const at = (/** @type {number} */ q) => Math.round(times[Math.min(times.length - 1, Math.floor(times.length * q))] ?? 0);
+  return [`${what}: p50 ${at(0.5)}, p99 ${at(0.99)}, all ${at(1)} ms`, ...all.map(([range, count]) => `  ${String(range).padStart(12)} ${String(count).padStart(5)} ${'#'.repeat(Math.round((Number(count) / full) * BAR))}`)];
+}
+
+/** @param {string} what @param {string[]} all */
+function shown(what, all) {
+  return all.length === 0 ? [] : [`${all.length} ${what}: ${all.slice(0, SHOWN).join('; ')}`];
+}
