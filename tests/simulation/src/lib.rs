@@ -7,6 +7,7 @@ mod book;
 mod client;
 mod dice;
 mod logbook;
+pub mod npm;
 pub mod plan;
 mod shared;
 mod sinks;
@@ -20,6 +21,7 @@ use ::cluster::planted::{self, Bug};
 use ::cluster::{chance, tokens};
 use tokio::runtime::Builder;
 
+use self::npm::Program;
 pub use self::plan::Plan;
 pub use self::world::Tally;
 use self::world::World;
@@ -41,16 +43,21 @@ pub struct Outcome {
 
 /// Runs a seed, with a bug if one is given, and keeps all events if they are to be told.
 pub fn run(seed: u64, bug: Option<Bug>, story: bool) -> Outcome {
+    run_with(seed, bug, story, None)
+}
+
+/// The same; with a program most clients are the npm client.
+pub fn run_with(seed: u64, bug: Option<Bug>, story: bool, npm: Option<&Program>) -> Outcome {
     tokens::install_crypto();
     chance::seed(Some(seed));
     planted::plant(bug);
-    let outcome = run_seeded(seed, story);
+    let outcome = run_seeded(seed, story, npm);
     planted::plant(None);
     chance::seed(None);
     outcome
 }
 
-fn run_seeded(seed: u64, story: bool) -> Outcome {
+fn run_seeded(seed: u64, story: bool, npm: Option<&Program>) -> Outcome {
     let mut failed =
         Outcome { seed, failure: None, trace: (0, 0), lines: Vec::new(), tally: Tally::default() };
     let runtime = match Builder::new_current_thread().enable_time().start_paused(true).build() {
@@ -59,7 +66,7 @@ fn run_seeded(seed: u64, story: bool) -> Outcome {
     };
     let ran = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
-            let mut world = World::new(Plan::of(seed), story)?;
+            let mut world = World::new(Plan::of(seed), story, npm)?;
             let shared = world.shared();
             // A panic of the code under test ends the run as any other thing that is wrong.
             if let Err(panic) = unwinding(world.run()).await {

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cluster::planted::Bug;
-use simulation::{Outcome, Tally, run};
+use simulation::npm::{PLANTED, Planted, Program};
+use simulation::{Outcome, Tally, run_with};
 
 const HELP: &str = "\
 simulation [--seeds N] [--from S] [--plant BUG]   runs N seeds (1000) from S (0); stops at the first that fails
 simulation --seed S [--story] [--plant BUG]       runs one seed; with its story: all that happened
-simulation --check-planted [--seeds N]            plants each bug and runs seeds until it is found, N (500) at most";
+simulation --check-planted [--seeds N]            plants each bug and runs seeds until it is found, N (500) at most
+with --npm most clients are the npm client, as it was built last in js-client, and the bugs are planted there
+with --twice each seed is run a second time, which must not differ";
 
 /// What was asked for.
 #[derive(Default)]
@@ -19,8 +22,25 @@ struct Wish {
     from: u64,
     seed: Option<u64>,
     story: bool,
-    plant: Option<Bug>,
+    plant: Option<Plant>,
     check: bool,
+    npm: bool,
+    twice: bool,
+}
+
+/// A bug in the cluster or in the npm client.
+#[derive(Debug, Clone, Copy)]
+enum Plant {
+    Cluster(Bug),
+    Client(Planted),
+}
+
+/// What runs seeds.
+struct Runner {
+    npm: Option<Program>,
+    bug: Option<Bug>,
+    /// What to add to a command that sees the same again.
+    options: String,
 }
 
 fn main() -> ExitCode {
@@ -34,10 +54,14 @@ fn main() -> ExitCode {
     // What panics is told with the seed that made it.
     std::panic::set_hook(Box::new(|_| {}));
     let found = match (wish.seed, wish.check) {
-        (Some(seed), _) => one(seed, &wish),
-        (None, true) => check_planted(wish.seeds.unwrap_or(500)),
-        (None, false) => many(&wish),
+        (Some(seed), _) => runner(&wish, wish.plant).map(|runner| one(seed, &wish, &runner)),
+        (None, true) => check_planted(&wish),
+        (None, false) => runner(&wish, wish.plant).map(|runner| many(&wish, &runner)),
     };
+    let found = found.unwrap_or_else(|mistake| {
+        println!("{mistake}");
+        false
+    });
     if found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -54,11 +78,14 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Wish, String> {
             "--seed" => wish.seed = Some(number()?),
             "--story" => wish.story = true,
             "--check-planted" => wish.check = true,
+            "--npm" => wish.npm = true,
+            "--twice" => wish.twice = true,
             "--plant" => {
                 let name = args.next().unwrap_or_default();
-                let bug = Bug::ALL.into_iter().find(|bug| bug.name() == name);
-                let names = Bug::ALL.map(Bug::name).join(", ");
-                wish.plant = Some(bug.ok_or(format!("--plant takes one of {names}"))?);
+                let plants = || plants(false).into_iter().chain(plants(true));
+                let names: Vec<&str> = plants().map(Plant::name).collect();
+                let found = plants().find(|plant| plant.name() == name);
+                wish.plant = Some(found.ok_or(format!("--plant takes one of {}", names.join(", ")))?);
             }
             _ => return Err(format!("unknown: {arg}")),
         }
@@ -66,13 +93,38 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<Wish, String> {
     Ok(wish)
 }
 
+/// All bugs of the client, or of the cluster.
+fn plants(client: bool) -> Vec<Plant> {
+    match client {
+        true => PLANTED.into_iter().map(Plant::Client).collect(),
+        false => Bug::ALL.into_iter().map(Plant::Cluster).collect(),
+    }
+}
+
+/// What runs seeds with this bug.
+fn runner(wish: &Wish, plant: Option<Plant>) -> Result<Runner, String> {
+    let mut npm = match (wish.npm, plant) {
+        (false, None | Some(Plant::Cluster(_))) => None,
+        _ => Some(Program::built()?),
+    };
+    let mut options = if npm.is_some() { " --npm".to_owned() } else { String::new() };
+    let mut bug = None;
+    match plant {
+        None => {}
+        Some(Plant::Cluster(planted)) => bug = Some(planted),
+        Some(Plant::Client(planted)) => npm = npm.map(|program| program.with(planted)).transpose()?,
+    }
+    options.extend(plant.map(|plant| format!(" --plant {}", plant.name())));
+    Ok(Runner { npm, bug, options })
+}
+
 /// Runs one seed; whether it was all right.
-fn one(seed: u64, wish: &Wish) -> bool {
-    let outcome = run(seed, wish.plant, wish.story);
+fn one(seed: u64, wish: &Wish, runner: &Runner) -> bool {
+    let outcome = runner.run(seed, wish.story);
     if wish.story {
         outcome.lines.iter().for_each(|line| println!("{line}"));
     }
-    tell(&outcome, wish.plant, !wish.story);
+    tell(&outcome, runner, !wish.story);
     println!(
         "seed {seed}: trace {:016x} of {} events, {:?}",
         outcome.trace.0, outcome.trace.1, outcome.tally
@@ -81,13 +133,17 @@ fn one(seed: u64, wish: &Wish) -> bool {
 }
 
 /// Runs seeds until one fails; whether none did.
-fn many(wish: &Wish) -> bool {
+fn many(wish: &Wish, runner: &Runner) -> bool {
     let (begun, count) = (Instant::now(), wish.seeds.unwrap_or(1_000));
     let (mut sum, mut events) = (Tally::default(), 0);
     for seed in wish.from..wish.from + count {
-        let outcome = run(seed, wish.plant, false);
+        let outcome = runner.run(seed, false);
         if outcome.failure.is_some() {
-            tell(&outcome, wish.plant, true);
+            tell(&outcome, runner, true);
+            return false;
+        }
+        if wish.twice && runner.run(seed, false).trace != outcome.trace {
+            println!("seed {seed}{} is not the same the second time", runner.options);
             return false;
         }
         sum = sum.plus(outcome.tally);
@@ -97,39 +153,60 @@ fn many(wish: &Wish) -> bool {
     println!("{count} seeds from {}, {events} events, {sum:?}: all is well", wish.from);
     println!("{seconds:.1} s, {:.0} ms a seed", seconds * 1_000.0 / count as f64);
     // What hardly did anything proves nothing.
-    sum.acked > 50 * count && sum.delivered > 100 * count
+    let given = !wish.npm || sum.given > 50 * count;
+    sum.acked > 50 * count && sum.delivered > 100 * count && given
 }
 
 /// Plants each bug and runs seeds until it is found; whether all were.
-fn check_planted(seeds: u64) -> bool {
-    let mut found = 0;
-    for bug in Bug::ALL {
-        let begun = Instant::now();
-        let failed =
-            (0..seeds).map(|seed| run(seed, Some(bug), false)).find(|outcome| outcome.failure.is_some());
+fn check_planted(wish: &Wish) -> Result<bool, String> {
+    let (mut found, seeds, plants) = (0, wish.seeds.unwrap_or(500), plants(wish.npm));
+    for plant in &plants {
+        let (begun, runner) = (Instant::now(), runner(wish, Some(*plant))?);
+        let failed = (0..seeds).map(|seed| runner.run(seed, false)).find(|outcome| outcome.failure.is_some());
         let seconds = begun.elapsed().as_secs_f64();
         match failed {
             Some(Outcome { seed, failure, .. }) => {
                 found += 1;
                 println!(
-                    "{:<16} found at seed {seed:>3} in {seconds:>5.1} s: {}",
-                    bug.name(),
+                    "{:<20} found at seed {seed:>3} in {seconds:>5.1} s: {}",
+                    plant.name(),
                     failure.unwrap_or_default()
                 );
             }
-            None => println!("{:<16} NOT FOUND in {seeds} seeds, {seconds:.1} s", bug.name()),
+            None => println!("{:<20} NOT FOUND in {seeds} seeds, {seconds:.1} s", plant.name()),
         }
     }
-    println!("{found} of {} planted bugs found", Bug::ALL.len());
-    found == Bug::ALL.len()
+    println!("{found} of {} planted bugs found", plants.len());
+    Ok(found == plants.len())
 }
 
-fn tell(outcome: &Outcome, plant: Option<Bug>, lines: bool) {
+fn tell(outcome: &Outcome, runner: &Runner, lines: bool) {
     let Some(failure) = &outcome.failure else { return };
     if lines {
         outcome.lines.iter().for_each(|line| println!("{line}"));
     }
-    let plant = plant.map(|bug| format!(" --plant {}", bug.name())).unwrap_or_default();
     println!("seed {} failed {failure}", outcome.seed);
-    println!("to see all of it: cargo run --release -p simulation -- --seed {} --story{plant}", outcome.seed);
+    println!(
+        "to see all of it: cargo run --release -p simulation -- --seed {} --story{}",
+        outcome.seed, runner.options
+    );
+}
+
+// === impl Plant ===
+
+impl Plant {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cluster(bug) => bug.name(),
+            Self::Client(planted) => planted.name,
+        }
+    }
+}
+
+// === impl Runner ===
+
+impl Runner {
+    fn run(&self, seed: u64, story: bool) -> Outcome {
+        run_with(seed, self.bug, story, self.npm.as_ref())
+    }
 }

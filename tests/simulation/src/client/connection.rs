@@ -218,7 +218,7 @@ impl Stand {
 }
 
 /// The position in a frame.
-pub(super) fn position_of(value: &Value) -> Option<Position> {
+pub(crate) fn position_of(value: &Value) -> Option<Position> {
     let epoch = Epoch::from_hex(value.get("epoch")?.as_str()?)?;
     Some(Position { epoch, offset: value["offset"].as_u64()? })
 }

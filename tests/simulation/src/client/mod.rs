@@ -3,14 +3,16 @@
 
 mod connection;
 mod take;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::log::Position;
 use serde_json::{Value, json};
 
-pub(crate) use self::connection::{Connection, Told};
+pub(crate) use self::connection::{Connection, Told, position_of};
 pub(crate) use self::take::Facts;
+pub(crate) use self::watched::watched;
 
 /// Whoever uses the application.
 pub(crate) struct Client {

@@ -21,7 +21,7 @@ const PAUSES_MS: (u64, u64) = (200, 2_000);
 /// How long a client bears silence: two heartbeats and some.
 const SILENCE_MS: u64 = 2 * super::cluster::HEARTBEAT_MS + 3_000;
 /// The groups.
-const GROUPS: [&str; 3] = ["g:x", "g:y", "g:none"];
+pub(super) const GROUPS: [&str; 3] = ["g:x", "g:y", "g:none"];
 
 impl World {
     /// A client wants a connection: it asks a lookup service.
@@ -67,6 +67,9 @@ impl World {
 
     /// Its answer does.
     pub(super) fn answer(&mut self, client: usize, serial: u64, grant: Option<Grant>) {
+        if self.is_npm(client) {
+            return self.npm_answer(serial, grant.as_ref());
+        }
         if self.clients[client].serial != serial {
             return;
         }
@@ -94,6 +97,9 @@ impl World {
 
     /// A client learns that its connection is open.
     pub(super) fn opened(&mut self, client: usize, serial: u64, socket: u64) {
+        if self.is_npm(client) {
+            return self.npm_opened(serial, socket);
+        }
         if self.clients[client].serial != serial {
             return self.abandon(socket);
         }
@@ -109,6 +115,9 @@ impl World {
 
     /// A client could not reach what it tried, or not in time.
     pub(super) fn unreached(&mut self, client: usize, serial: u64, node: Option<usize>) {
+        if self.is_npm(client) {
+            return self.npm_unreached(serial);
+        }
         let this = &mut self.clients[client];
         if this.serial != serial {
             return;
@@ -143,6 +152,9 @@ impl World {
             Ok(frame) => frame,
             Err(error) => return self.shared.fail(format_args!("{error}: {text}")),
         };
+        if self.is_npm(client) {
+            return self.npm_hears(client, socket, text, &frame);
+        }
         self.check_promise(client, &frame);
         let this = &mut self.clients[client];
         if let Some(connection) = this.on(socket) {
@@ -216,6 +228,9 @@ impl World {
             return;
         }
         self.shared.note(format_args!("c{client} on {socket} is closed: {code:?}"));
+        if self.is_npm(client) {
+            return self.npm_closed(client, socket, code);
+        }
         let this = &mut self.clients[client];
         this.connections.retain(|connection| connection.socket != socket);
         self.reclaim(client);
@@ -240,9 +255,13 @@ impl World {
     /// Now and then a client does something.
     pub(super) fn whim(&mut self, client: usize) {
         let now_ms = self.shared.now_ms();
-        self.bear_silence(client, now_ms);
-        self.check_calm(client);
-        if now_ms < QUIET_MS {
+        if self.is_npm(client) {
+            self.npm_whim(client);
+        } else {
+            self.bear_silence(client, now_ms);
+            self.check_calm(client);
+        }
+        if now_ms < QUIET_MS && !self.is_npm(client) {
             match self.whims.below(12) {
                 0 => self.change_groups(client),
                 1 => (0..4).for_each(|_| self.send(client, true)),
@@ -298,6 +317,12 @@ impl World {
     /// A client sends something; in a burst all goes to one group.
     fn send(&mut self, client: usize, burst: bool) {
         let Some(socket) = self.clients[client].main().map(|connection| connection.socket) else { return };
+        let number = self.compose(client, burst);
+        self.say_send(client, socket, number);
+    }
+
+    /// Something to send; answers its number.
+    pub(super) fn compose(&mut self, client: usize, burst: bool) -> usize {
         let count = self.clients.len();
         let user = |number: usize| format!("u:c{number}");
         let topics = match self.whims.below(8) {
@@ -322,17 +347,12 @@ impl World {
             acked: false,
         });
         self.clients[client].open.insert(number);
-        self.say_send(client, socket, number);
+        number
     }
 
     fn say_send(&mut self, client: usize, socket: u64, number: usize) {
         let send = &self.book.sends[number];
-        let name = |topic: &String| topic[2..].to_owned();
-        let to = match &send.topics[..] {
-            [topic] if topic.starts_with("g:") => json!({ "group": name(topic) }),
-            [topic] => json!({ "user": name(topic) }),
-            topics => json!({ "users": topics.iter().map(name).collect::<Vec<_>>() }),
-        };
+        let to = target(&send.topics);
         let ephemeral = !send.durable && send.topics[0] != "g:none";
         let frame = json!({ "op": "send", "ref": number, "to": to, "data": number, "key": send.key,
             "ephemeral": ephemeral });
@@ -340,6 +360,16 @@ impl World {
             connection.awaiting.insert(number);
         }
         self.say(socket, frame.to_string());
+    }
+}
+
+/// What stands in a send for these topics.
+pub(super) fn target(topics: &[String]) -> Value {
+    let name = |topic: &String| topic[2..].to_owned();
+    match topics {
+        [topic] if topic.starts_with("g:") => json!({ "group": name(topic) }),
+        [topic] => json!({ "user": name(topic) }),
+        topics => json!({ "users": topics.iter().map(name).collect::<Vec<_>>() }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use ::cluster::grant::Grant;
 
 use super::World;
+use super::npm::NpmEvent;
 use crate::plan::Fault;
 use crate::shared::Life;
 
@@ -51,6 +52,8 @@ pub(super) enum Event {
     GoMove { client: usize, serial: u64, url: String, ticket: String },
     /// A client does something.
     Whim(usize),
+    /// Something happens to an npm client.
+    Npm(NpmEvent),
     /// Something fails, or works again.
     Fault(Fault),
     /// From here on everything works.

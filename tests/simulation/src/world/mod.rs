@@ -8,6 +8,7 @@ mod drain;
 mod event;
 mod faults;
 mod links;
+mod npm;
 mod peers;
 mod process;
 mod sockets;
@@ -26,12 +27,14 @@ use tokio::time::{Duration, sleep_until};
 
 use self::event::{Event, Scheduled};
 use self::links::Link;
+use self::npm::{Crew, NpmEvent};
 use self::process::Process;
 use self::sockets::Socket;
 use crate::book::Book;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::logbook::LogBook;
+use crate::npm::Program;
 use crate::plan::{CALM_MS, END_MS, LOOKUPS, Plan};
 use crate::shared::{Ear, Net, PLACES, Shared, UNIX_MS};
 use crate::sinks::{Mark, Marks};
@@ -66,6 +69,8 @@ pub(crate) struct World {
     sockets: BTreeMap<u64, Socket>,
     next_id: u64,
     clients: Vec<Client>,
+    /// Those of them that are the npm client.
+    npm: Option<Crew>,
     book: Book,
     /// What was stored at the last copy, and before anything was.
     copied: Option<(LogCopy, LogBook)>,
@@ -97,6 +102,8 @@ pub struct Tally {
     pub sockets: u64,
     /// Batches on links.
     pub batches: u64,
+    /// Messages that applications of npm clients were given.
+    pub given: u64,
 }
 
 // === impl Tally ===
@@ -113,6 +120,7 @@ impl Tally {
             views: self.views + other.views,
             sockets: self.sockets + other.sockets,
             batches: self.batches + other.batches,
+            given: self.given + other.given,
         }
     }
 }
@@ -124,7 +132,7 @@ impl World {
     ///
     /// # Errors
     /// It could not be set up.
-    pub(crate) fn new(plan: Plan, story: bool) -> Result<Self, String> {
+    pub(crate) fn new(plan: Plan, story: bool, npm: Option<&Program>) -> Result<Self, String> {
         let seed = plan.seed;
         let shared = Shared::new(seed, Net::new(plan.latency_ms), story);
         let store = MemoryStore::with_clock_at(UNIX_MS);
@@ -136,7 +144,8 @@ impl World {
         let empty = store.copy_log(SERVICE);
         let mut whims = Dice::new(seed, 2);
         let client = |number: usize| Client::new(&format!("c{number}"), whims.one_in(6), whims.one_in(2));
-        let clients = (0..plan.clients).map(client).collect();
+        let clients: Vec<Client> = (0..plan.clients).map(client).collect();
+        let npm = npm.map(|program| Crew::new(program, &clients)).transpose()?;
         Ok(Self {
             shared,
             store,
@@ -156,6 +165,7 @@ impl World {
             sockets: BTreeMap::new(),
             next_id: 1,
             clients,
+            npm,
             book: Book::default(),
             copied: None,
             empty,
@@ -208,7 +218,7 @@ impl World {
         }
         self.tally.sends = self.book.sends.len() as u64;
         (self.tally.acked, self.tally.failed) = (self.book.acked, self.book.failed);
-        self.tally.delivered = self.book.delivered;
+        (self.tally.delivered, self.tally.given) = (self.book.delivered, self.given());
     }
 
     fn begin(&mut self) {
@@ -225,7 +235,11 @@ impl World {
         for client in 0..self.clients.len() {
             let at_ms = self.whims.between(500, 2_500);
             let serial = self.clients[client].serial;
-            self.schedule(at_ms, Event::Seek { client, serial });
+            let begin = match self.is_npm(client) {
+                true => Event::Npm(NpmEvent::Begin(client)),
+                false => Event::Seek { client, serial },
+            };
+            self.schedule(at_ms, begin);
             self.schedule(at_ms + 500, Event::Whim(client));
         }
     }
@@ -280,6 +294,7 @@ impl World {
             Event::Seek { client, serial } => self.seek(client, serial),
             Event::GoMove { client, serial, url, ticket } => self.go_move(client, serial, &url, &ticket),
             Event::Whim(client) => self.whim(client),
+            Event::Npm(event) => self.npm_event(event),
             Event::Fault(fault) => self.fault(fault),
             Event::Calm => self.calm(),
         }

@@ -50,7 +50,12 @@ impl World {
         {
             return;
         }
-        let late = this.is_late(&self.shared.state().log, UNIX_MS + now_ms - LATE_MS);
+        let unix_ms = UNIX_MS + now_ms - LATE_MS;
+        let mut late = this.is_late(&self.shared.state().log, unix_ms);
+        let shared = self.shared();
+        if let (Ok(()), Some(application)) = (&late, self.application(client)) {
+            late = application.is_late(&shared.state().log, unix_ms);
+        }
         if let Err(late) = late {
             self.shared.fail(format_args!("although all is well: {late}"));
         }
@@ -73,6 +78,7 @@ impl World {
     pub(super) async fn check_end(&mut self) -> Result<(), String> {
         let ring = self.check_views()?;
         self.check_clients(&ring)?;
+        self.check_applications()?;
         self.check_log(&ring).await
     }
 
