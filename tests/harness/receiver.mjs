@@ -106,7 +106,7 @@ export class Line {
   welcomed;
   /** @type {number | undefined} when by the wall clock */
   closedAt_ms;
-  /** @type {Map<string, number>} topic -> since when this connection follows it */
+  /** @type {Map<string, number>} topic -> since when this connection hears all of it */
   since = new Map();
   /** @type {Set<string>} topics whose join is not answered yet: what is only passed on may come before the answer */
   asking = new Set();
@@ -138,8 +138,12 @@ export class Line {
     const position = { epoch, offset, state: /** @type {State} */ ('live'), skipped: new Set() };
     this.positions.set(topic, position);
     this.asking.delete(topic);
+    if (recovered === 'pending') {
+      this.checker.pending++;
+      return void Object.assign(position, { epoch: asked?.epoch, offset: asked?.offset, state: 'pending', asked });
+    }
+    // Not before: while it is pending, what is only passed on may be missed.
     if (!this.since.has(topic)) this.since.set(topic, this.checker.tick());
-    if (recovered === 'pending') return void Object.assign(position, { epoch: asked?.epoch, offset: asked?.offset, state: 'pending', asked });
     if (recovered !== true && recovered !== false) this.#wrong('unexpected', `${topic} neither recovered nor not: ${show({ epoch, offset, recovered })}`);
     if (epoch === undefined) return void this.receiver.spanOf(topic);
     if (recovered === false) return void Object.assign(position, { ...asked, state: 'gap' });

@@ -34,7 +34,7 @@ export async function soak(ring, tell) {
   const { counts, reconnects, retries } = traffic;
   const { delivered, received, overlapped, replayed, acknowledgedCount } = checker;
   tell(`${sent} messages in ${seconds.toFixed(1)} s, settled ${Date.now() - began} ms later: ${acknowledgedCount} acknowledged, ${counts.failed} failed, ${retries} sent again`);
-  tell(`${received} received: ${delivered} news (${replayed} replayed), ${overlapped} twice in an overlap`);
+  tell(`${received} received: ${delivered} news (${replayed} replayed), ${overlapped} twice in an overlap; ${checker.pending} topics were pending`);
   tell(`${reconnects} reconnects: ${counts.cuts} cut, ${counts.closes} closed, ${counts.moves} moved; ${counts.leaves} groups left and joined again`);
   const { lost, repeated, disordered, unexpected, altered } = checker.counts();
   tell(`lost ${lost}, repeated ${repeated}, out of order ${disordered}, unexpected ${unexpected}, altered ${altered}`);

@@ -57,6 +57,8 @@ export class TopicChecker {
   delivered = 0;
   overlapped = 0;
   replayed = 0;
+  /** Topics of which a connection was told that they are pending */
+  pending = 0;
   /** Durable messages that came, or were acknowledged, later than LATE_MS after they were sent: how many, the last one when by the wall clock, the slowest. */
   late = { count: 0, lastAt_ms: 0, worst_ms: 0 };
 
