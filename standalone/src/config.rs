@@ -46,7 +46,8 @@ const OPERATIONS: [Flag; 3] = {
 /// The binary's flags.
 pub static COMMAND: Command = Command {
     name: "ringdial",
-    about: "Ringdial in one process: a lookup service and its nodes, on a store in memory. Everything is gone when it ends.",
+    about: "Ringdial in one process: a lookup service and its nodes, on a store in memory. Everything is gone when it ends. \
+            The subcommand `ringdial conformance` judges a client instead: see ringdial conformance --help.",
     groups: &[
         Group { title: "Lookups and the page", flags: &[LISTEN] },
         Group { title: "Nodes", flags: &PARTS },

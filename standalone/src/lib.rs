@@ -6,6 +6,7 @@
 //! The caller binds and decides when to stop: [`start`] takes bound sockets, [`Running::serve`] a shutdown token.
 
 pub mod config;
+mod conformance;
 mod page;
 mod process;
 mod run;

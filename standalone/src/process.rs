@@ -14,11 +14,15 @@ use lookup_service::Callers;
 use serde_json::json;
 
 use crate::config::{COMMAND, Config, read};
+use crate::conformance;
 use crate::run::{LOOPBACK, Running, Sockets, start};
 use crate::words::greeting;
 
 /// Everything from the arguments to the end. Exits with 0 after a signal, 2 for a bad configuration, 1 for all else.
 pub async fn process() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == conformance::WORD) {
+        return conformance::process().await;
+    }
     let (config, warnings) = match load(&COMMAND, read) {
         Ok(loaded) => loaded,
         Err(code) => return code,

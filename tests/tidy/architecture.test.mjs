@@ -31,6 +31,9 @@ const ABSENT = /** @type {[string, RegExp][]} */ ([
   ['lookup-service/src/peers/waiter.rs', RUST_EFFECTS],
   ['edge/src/peer/follow.rs', RUST_EFFECTS],
   ['edge/src/peer/batch.rs', RUST_EFFECTS],
+  ['standalone/src/conformance/judge', RUST_EFFECTS],
+  ['standalone/src/conformance/judge.rs', RUST_EFFECTS],
+  ['standalone/src/conformance/world', WAITS],
   ['js-client/src/machine', SCRIPT_EFFECTS],
 ]);
 

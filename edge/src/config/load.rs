@@ -19,7 +19,19 @@ pub fn load<T>(
     command: &'static Command,
     read: impl FnOnce(&mut Settings) -> T,
 ) -> Result<(T, Vec<String>), ExitCode> {
-    let settings = Settings::parse(command, std::env::args_os().skip(1), std::env::vars_os());
+    load_after(command, 0, read)
+}
+
+/// The same for a subcommand: its flags come after so many `words`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_after<T>(
+    command: &'static Command,
+    words: usize,
+    read: impl FnOnce(&mut Settings) -> T,
+) -> Result<(T, Vec<String>), ExitCode> {
+    let settings = Settings::parse(command, std::env::args_os().skip(1 + words), std::env::vars_os());
     outcome(command, settings, read).map_err(|ending| {
         // Nobody is left to tell if stdout or stderr is closed.
         let _ = match ending.code {

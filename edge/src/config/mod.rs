@@ -27,7 +27,7 @@ pub mod value;
 
 pub use flag::{Command, Flag, Group};
 pub use hidden::Hidden;
-pub use load::{EXIT_CONFIGURATION, load};
+pub use load::{EXIT_CONFIGURATION, load, load_after};
 pub use mistake::{Mistake, Mistakes};
 pub use settings::Settings;
 

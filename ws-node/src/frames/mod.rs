@@ -5,4 +5,4 @@ mod decoder;
 mod encoder;
 
 pub use decoder::{Decoder, Event, Violation};
-pub use encoder::{close, pong, text};
+pub use encoder::{close, close_as, pong, text};
