@@ -5,7 +5,7 @@
  * @property {string} user
  * @property {number} spread_ms over how long its node told it to spread its return
  * @property {number} lost_ms when it lost its connection, by the wall clock; 0 if it never did
- * @property {number} chosen_ms how long it decided to wait
+ * @property {number} [chosen_ms] how long it decided to wait after that
  * @property {number} asked_ms when its first lookup began, by the wall clock
  * @property {number} back_ms when it was welcome again; 0 if never
  * @property {number} lookups that it took
@@ -15,18 +15,23 @@ const PARTS = 10;
 const LOOKUPS_MAX = 3;
 /** Chance alone takes a part further from its share than this once in a million times. */
 const DEVIATIONS = 6;
+/** Timers and clocks each drop what is below a millisecond. */
+const ROUNDING_MS = 2;
 const BAR = 50;
 const SHOWN = 5;
 
 /** @param {Returned[]} all @param {number} clients that there were */
 export function judgeReturns(all, clients) {
   const back = all.filter(({ lost_ms, back_ms }) => lost_ms > 0 && back_ms > 0);
-  const [needy, outside] = [all.filter(({ lookups }) => lookups > LOOKUPS_MAX), all.filter(({ chosen_ms, spread_ms }) => !(chosen_ms >= 0 && chosen_ms < spread_ms))];
+  const [needy, outside] = [all.filter(({ lookups }) => lookups > LOOKUPS_MAX), all.filter(({ chosen_ms = -1, spread_ms }) => !(chosen_ms >= 0 && chosen_ms < spread_ms))];
+  // A client that hears late sets out late; none sets out before the time that it chose.
+  const hasty = back.filter(({ lost_ms, asked_ms, chosen_ms = 0 }) => asked_ms - lost_ms < chosen_ms - ROUNDING_MS);
   const wrong = [
     ...(back.length < clients ? [`only ${back.length} of ${clients} clients are back`] : []),
     ...shown(`needed more than ${LOOKUPS_MAX} lookups`, needy.map(({ user, lookups }) => `${user}: ${lookups}`)),
     ...shown('chose a time outside of what their node told', outside.map(({ user, chosen_ms, spread_ms }) => `${user}: ${chosen_ms} of ${spread_ms} ms`)),
-    ...uneven(all.map(({ chosen_ms, spread_ms }) => chosen_ms / spread_ms)),
+    ...shown('set out before the time that they chose', hasty.map(({ user, lost_ms, asked_ms, chosen_ms }) => `${user}: after ${asked_ms - lost_ms} of ${chosen_ms} ms`)),
+    ...uneven(all.map(({ chosen_ms = NaN, spread_ms }) => chosen_ms / spread_ms)),
   ];
   const after = (/** @type {'asked_ms' | 'back_ms'} */ what) => back.map((one) => one[what] - one.lost_ms).sort((a, b) => a - b);
   const [asked, times] = [after('asked_ms'), after('back_ms')];
@@ -34,7 +39,7 @@ export function judgeReturns(all, clients) {
   const most = Math.max(0, ...all.map(({ lookups }) => lookups));
   const lines = [
     `${back.length} of ${clients} clients are back; told to spread their return over ${window_ms} ms; ${all.reduce((sum, { lookups }) => sum + lookups, 0)} lookups, ${most} at most of one client`,
-    ...told('how long they chose to wait', all.map(({ chosen_ms }) => chosen_ms).sort((a, b) => a - b), window_ms),
+    ...told('how long they chose to wait', all.map(({ chosen_ms = 0 }) => chosen_ms).sort((a, b) => a - b), window_ms),
     ...told('first lookup after the loss', asked, window_ms),
     ...told('welcome after the loss', times, window_ms),
   ];

@@ -27,7 +27,7 @@ const deeds = {
 /** @param {any} createClient @param {string[]} lookup @param {[string, string]} whose */
 async function begin(createClient, lookup, [user, token]) {
   /** @type {import('./evenness.mjs').Returned} */
-  const own = { user, spread_ms: 0, lost_ms: 0, chosen_ms: 0, asked_ms: 0, back_ms: 0, lookups: 0 };
+  const own = { user, spread_ms: 0, lost_ms: 0, chosen_ms: undefined, asked_ms: 0, back_ms: 0, lookups: 0 };
   let now = 0;
   const client = createClient({
     lookup,
@@ -45,12 +45,14 @@ async function begin(createClient, lookup, [user, token]) {
           const spread = /^\{"op":"welcome".*"retry_spread_ms":(\d+)/.exec(data.toString());
           if (spread && !own.lost_ms) own.spread_ms = Number(spread[1]);
         });
+        // Before the client hears of it: one that is to return at once looks up before it says so.
+        this.on('close', () => (own.lost_ms ||= own.spread_ms && Date.now()));
       }
     },
   });
   clients.push(client);
   client.on('status', (/** @type {any} */ { state, retryAt }) => {
-    if (state === 'reconnecting' && !own.lost_ms) Object.assign(own, { lost_ms: now, chosen_ms: retryAt === undefined ? 0 : retryAt - now });
+    if (state === 'reconnecting') own.chosen_ms ??= retryAt === undefined ? 0 : retryAt - now;
     if (state === 'connected' && own.lost_ms) own.back_ms ||= Date.now();
   });
   await client.connect();
