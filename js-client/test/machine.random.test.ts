@@ -1,4 +1,5 @@
 /** Random sequences of events through the machine, with what must hold after each. A failing seed names itself. */
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { RingdialError } from "../src/errors.js";
 import { groupRules } from "../src/machine/groups.js";
@@ -15,6 +16,10 @@ Error.stackTraceLimit = 0;
 const TOPICS = { "u:u": { epoch: "a", offset: 3, recovered: true }, "g:x": { recovered: "pending" }, "g:y": { error: "forbidden" } };
 const WELCOME = { op: "welcome", session: "s", node: "n1", user: "u", heartbeat_ms: 20_000, retry_spread_ms: 1_000 };
 const MOVED = { op: "moved", node: "n2", url: "ws://n2", protocols: ["a"], spread_ms: 1_000, reason: "r" };
+
+/** The ways from one state to another in docs/PROTOCOL.md. */
+const DIAGRAM = [...readFileSync(new URL("../../docs/PROTOCOL.md", import.meta.url), "utf8").matchAll(/^ {4}(\w+) --> (\w+): /gm)].map(([, from, to]) => `${from} -> ${to}`);
+const ways = new Set<string>();
 
 /** `expect` costs too much for millions of checks. */
 function hold(condition: boolean, what: string): void {
@@ -59,6 +64,7 @@ class World {
     const before = this.state;
     const { state, effects } = transition(before, { what, now: this.now, roll: this.random() });
     this.state = state;
+    if (state.phase !== before.phase) ways.add(`${before.phase} -> ${state.phase}`);
     for (const effect of effects) this.perform(effect, before);
     this.check();
   }
@@ -251,4 +257,5 @@ it(`keeps its invariants over ${SEEDS} random sequences`, { timeout: 120_000 }, 
     moves += world.moves;
   }
   expect(moves, "the sequences reach far enough").toBeGreaterThan(SEEDS);
+  expect([...ways].sort(), "the diagram in docs/PROTOCOL.md").toEqual(DIAGRAM.sort());
 });
