@@ -9,7 +9,7 @@ import { delay } from './until.mjs';
 /** @typedef {import('./topic-checker.mjs').Audience} Audience */
 /** @typedef {import('./receiver.mjs').Line} Line */
 /** @typedef {import('./connection.mjs').Connection} Connection */
-/** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry */
+/** @typedef {{ number: number, text: string, ephemeral: boolean, on?: Connection, tries: number, refused?: boolean, resolve: (ack: any) => void, reject: (error: Error) => void }} Entry `refused`: for the time being, on `on` */
 /** @typedef {{ lost: (node: string, code: number) => void, back: (node: string) => void, moved: (from: string, to: string) => void, tried: (why: string) => void }} Journal of its connections, and of attempts that failed */
 /** @typedef {{ name?: string, claims?: Record<string, unknown>, groups?: string[], random?: () => number, within_ms?: number, patient?: boolean, journal?: Journal }} MemberOptions `patient`: returns as late as it is told to */
 
@@ -22,6 +22,8 @@ export class Member {
   #here;
   /** @type {Map<number, Entry>} in the order in which they were sent first */
   #unanswered = new Map();
+  /** @type {Map<number, number>} when a message was repeated on another connection last */
+  #repeated = new Map();
   /** @type {Map<string, { topic: string, since?: object, resolve: (ack: any) => void, reject: (error: Error) => void }>} */
   #requests = new Map();
   #ended = false;
@@ -150,7 +152,9 @@ export class Member {
   /** @param {string[]} avoid @param {Connection} [replaced] @param {import('./session.mjs').Grant} [offer] @returns {Promise<Connection>} when it is welcome */
   async #attempt(avoid, replaced, offer) {
     const by = Math.floor(this.random() * this.ring.lookups.length);
+    if (!replaced) this.journal?.tried('looks up');
     const grant = offer ?? (await this.ring.lookup(this.user, { by, avoid, claims: this.claims }));
+    if (!replaced) this.journal?.tried(`dials ${grant.node}`);
     return welcomed(this.ring, grant, {
       receiver: this.receiver,
       groups: this.groups,
@@ -224,9 +228,18 @@ export class Member {
   #transmit(entry) {
     const connection = this.#here;
     if (!connection || connection.session.closed || entry.on === connection || (entry.ephemeral && entry.on)) return;
-    if (entry.tries++ > 0) this.retries++;
+    if (entry.tries++ > 0) this.#repeat(entry);
     entry.on = connection;
+    entry.refused = false;
     connection.session.sendRaw(entry.text);
+  }
+
+  /** After a temporary error its place is counted from here, even if that error is heard only afterwards. @param {Entry} entry */
+  #repeat({ number, refused }) {
+    this.retries++;
+    const at = this.checker.tick();
+    this.#repeated.set(number, at);
+    if (refused) this.checker.sentAgain(number, at);
   }
 
   /** @param {object} frame @param {string} topic @param {object} [since] */
@@ -264,6 +277,8 @@ export class Member {
     const entry = this.#unanswered.get(frame.ref);
     if (frame.op === 'ack') this.checker.acknowledged(frame.ref, frame);
     // In a move the same send has an answer on each connection.
+    const repeatedAt = this.#repeated.get(frame.ref);
+    if (frame.op === 'error' && frame.temporary && repeatedAt && entry?.on !== connection) this.checker.sentAgain(frame.ref, repeatedAt);
     if (!entry) return;
     if (frame.op === 'error' && frame.temporary && !entry.ephemeral) return this.#later(entry, connection, frame.retry_after_ms);
     this.#unanswered.delete(entry.number);
@@ -275,11 +290,11 @@ export class Member {
   /** @param {Entry} entry @param {Connection} connection where it was refused */
   #later(entry, connection, retry_after_ms = RETRY_MS) {
     if (entry.on !== connection) return;
+    entry.refused = true;
     setTimeout(() => {
       // A new connection has repeated it already.
       if (entry.on !== connection || !this.#unanswered.has(entry.number)) return;
       entry.on = undefined;
-      this.checker.sentAgain(entry.number);
       this.#transmit(entry);
     }, retry_after_ms + this.random() * RETRY_MS);
   }

@@ -4,6 +4,7 @@
  * failed for the time being is sent again with its key.
  */
 import { startClient } from './npm-client.mjs';
+import { Repeats } from './repeats.mjs';
 import { delay } from './until.mjs';
 
 /** @typedef {import('./topic-checker.mjs').Audience} Audience */
@@ -35,6 +36,7 @@ export class NpmMember {
     this.groups = new Set(groups);
     this.receiver = checker.receiver(name, user, claims);
     this.judged = new Judged(this.receiver);
+    this.repeats = new Repeats(checker);
     this.node = '';
   }
 
@@ -46,6 +48,7 @@ export class NpmMember {
       early: (client) => this.#listen(client),
       onSocket: (socket) => {
         this.judged.tap(socket);
+        this.repeats.tap(socket);
         if (this.#connected) return;
         this.journal?.tried(`dials ${new URL(socket.url).host}`);
         socket.on('open', () => this.journal?.tried('open'));

@@ -1,6 +1,7 @@
 /** What a client may be told about gaps and epochs, and what is a fault: without a cluster, frame by frame. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { Repeats } from './repeats.mjs';
 import { TopicChecker } from './topic-checker.mjs';
 
 const [ONE, TWO] = ['00000000000000a1', '00000000000000b2'];
@@ -130,6 +131,22 @@ test("a sender's messages in the log in another order than they were sent", () =
   assert.equal(found(), '1 disordered');
   checker.sentAgain(a.data.n);
   assert.equal(found(), '', 'after a temporary error the retry counts');
+});
+
+test('a message that its client repeated by itself, refused where it was sent first', () => {
+  const { checker, store, found, connect } = world();
+  const line = connect();
+  const [a, b] = [store(2), store(1)];
+  const repeats = new Repeats(checker);
+  repeats.wrote('old', { ref: 1, data: a.data });
+  repeats.wrote('old', { ref: 2, data: b.data });
+  repeats.wrote('new', { ref: 1, data: a.data });
+  const c = store(3);
+  for (const frame of [b, a, c]) line.message(frame);
+  for (const [socket, error] of [['old', { ref: 2, temporary: true }], ['new', { ref: 1, temporary: true }], ['old', { ref: 1, temporary: false }]]) repeats.refused(socket, error);
+  assert.equal(found(), '1 disordered', 'other errors are no excuse');
+  repeats.refused('old', { ref: 1, temporary: true });
+  assert.equal(found(), '', 'not even for what was sent after it was repeated');
 });
 
 test('what was refused, or is for somebody else, or was never sent', () => {

@@ -100,9 +100,10 @@ export class TopicChecker {
     return { n: number, check, text };
   }
 
-  /** It is sent once more after a temporary error: its place among its sender's messages may be counted from here. @param {number} number */
-  sentAgain(number) {
-    this.#sent[number].orders.push(this.tick());
+  /** It was sent once more after a temporary error: its place among its sender's messages may be counted from there. @param {number} number @param {number} [at] when that was */
+  sentAgain(number, at = this.tick()) {
+    const { orders } = this.#sent[number];
+    if (!orders.includes(at)) orders.push(at);
   }
 
   /** @param {number} number @param {{ epoch?: string, offset?: number, failed?: { user: string }[] }} ack */
@@ -185,8 +186,8 @@ export class TopicChecker {
       const newest = new Map();
       log.forEach((number, offset) => {
         const { sender, orders } = this.#sent[number];
-        const order = orders.find((order) => order > (newest.get(sender) ?? 0));
-        if (order === undefined) faults.push(`${topic} ${epoch} ${offset}: message ${number} of ${sender} after a later one`);
+        const order = orders.toSorted((a, b) => a - b).find((order) => order > (newest.get(sender) ?? 0));
+        if (order === undefined) faults.push(`${topic} ${epoch} ${offset}: message ${number} of ${sender}, sent at ${orders}, after one of ${newest.get(sender)}`);
         else newest.set(sender, order);
       });
     }
