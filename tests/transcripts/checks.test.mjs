@@ -76,8 +76,8 @@ describe('a transcript that the programs do not follow is found', () => {
   };
   for (const [what, [transcript, fault]] of Object.entries(cases))
     test(what, async (t) => {
-    const ring = await cluster({ store: 'embedded', nodes: 1 });
-    t.after(() => ring.stop());
-    await assert.rejects(play(ring, /** @type {any} */ (transcript)), /** @type {RegExp} */ (fault));
-  });
+      const ring = await cluster({ store: 'embedded', nodes: 1 });
+      t.after(() => ring.stop());
+      await assert.rejects(play(ring, /** @type {any} */ (transcript)), /** @type {RegExp} */ (fault));
+    });
 });
