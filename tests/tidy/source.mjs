@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
-const SKIPPED = new Set(['node_modules', 'target', 'dist', '.git', 'out']);
+const SKIPPED = new Set(['node_modules', 'target', 'dist', '.git', 'out', '.venv', '.jvm']);
 
 /** Every file below a folder whose name ends so. @param {string} folder @param {string[]} endings @returns {string[]} */
 export function filesIn(folder, endings) {

@@ -1,0 +1,48 @@
+// A chat in a terminal, on Ringdial.swift: LOOKUP ME TO, where TO is a user, or g: and a group. Each line of input is sent. Output:
+// `TOPIC #OFFSET SENDER: TEXT` for a message, `sent #OFFSET` once one's own is stored; what happens to the connection is told on
+// stderr. The application's token, if the service wants one, is in RINGDIAL_TOKEN. NOT COMPILED AND NOT RUN; see README.md.
+
+import Foundation
+
+@main
+struct Chat {
+    static func main() async {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 4, let lookup = URL(string: arguments[1]) else {
+            FileHandle.standardError.write(Data("usage: chat LOOKUP ME TO\n".utf8))
+            exit(2)
+        }
+        let (me, to) = (arguments[2], arguments[3])
+        let group = to.hasPrefix("g:") ? String(to.dropFirst(2)) : nil
+        let client = RingdialClient(
+            lookup: lookup, user: me, groups: group.map { [$0] } ?? [],
+            token: { _ in ProcessInfo.processInfo.environment["RINGDIAL_TOKEN"] }, onEvent: tell)
+        await client.start()
+        do {
+            for try await line in FileHandle.standardInput.bytes.lines {
+                let target: Json = group.map { ["group": $0] } ?? ["user": to]
+                do {
+                    let ack = try await client.send(to: target, data: ["text": line])
+                    print("sent #\(ack["offset"] ?? "-")")
+                } catch {
+                    print("not sent: \(error)")
+                }
+            }
+        } catch {
+            print("input: \(error)")
+        }
+        await client.close()
+    }
+
+    static func tell(_ event: Event) {
+        switch event {
+        case .message(let message):
+            let text = (message.data as? Json)?["text"] ?? message.data
+            print("\(message.topic) #\(message.offset.map(String.init) ?? "-") \(message.from): \(text)")
+        case .gap(let topic, let after, let before, let reason):
+            print("\(topic): messages \(after + 1) to \(before - 1) are missing (\(reason))")
+        case .status(let state, let detail):
+            FileHandle.standardError.write(Data("\(state): \(detail)\n".utf8))
+        }
+    }
+}
