@@ -9,7 +9,10 @@ import { REPOSITORY, binary } from '../harness/binaries.mjs';
 import { Process } from '../harness/process.mjs';
 import { seeded } from '../harness/random.mjs';
 import { until, within } from '../harness/until.mjs';
+import { blocks, text } from '../tidy/documents.mjs';
 
+/** Where `tests/run` puts what the Python client needs. */
+export const PYTHON = path.join(REPOSITORY, 'tests/.venv/bin/python');
 const ENTRY = path.join(REPOSITORY, 'js-client/dist/esm/index.js');
 
 /**
@@ -103,16 +106,39 @@ export async function application(lookup, faults, random) {
   };
 }
 
+/** The application as docs/CONFORMANCE.md has it, to the letter. @param {string} lookup */
+export async function documented(lookup) {
+  const { createClient } = await import(pathToFileURL(ENTRY).href);
+  const [code] = blocks(text('docs/CONFORMANCE.md'), 'runs: conformance');
+  const random = seeded(7);
+  /** @type {any[]} */
+  const clients = [];
+  const create = (/** @type {object} */ options) => {
+    // Node 20 has no WebSocket, and waits that are alike by chance shall fail no test.
+    clients.push(createClient({ ...options, WebSocket, random }));
+    return clients.at(-1);
+  };
+  new Function('createClient', code.replace('http://127.0.0.1:8090/lookup', lookup))(create);
+  return () => Promise.all(clients.map((client) => client.close()));
+}
+
+/** The Python client. @param {string} lookup */
+export async function inPython(lookup) {
+  const python = new Process('python', PYTHON, [path.join(REPOSITORY, 'tests/scenarios/conformance-python.py'), path.join(REPOSITORY, 'examples/python'), lookup]);
+  return () => python.killNow();
+}
+
 /**
  * A run of the checker with a client; its exit code and its report.
- * @param {import('node:test').TestContext} t @param {{ only?: string, faults?: Faults, seed?: number }} [options]
+ * @param {import('node:test').TestContext} t
+ * @param {{ only?: string, faults?: Faults, client?: (lookup: string) => Promise<() => unknown> }} [options] `client`: instead of the spoilt one
  */
-export async function judged(t, { only, faults = {}, seed = 7 } = {}) {
+export async function judged(t, { only, faults = {}, client = (lookup) => application(lookup, faults, seeded(7)) } = {}) {
   const checker = new Process('conformance', binary('ringdial'), ['conformance', '--listen=127.0.0.1:0', '--json', ...(only ? [`--only=${only}`] : [])]);
   t.after(() => checker.killNow());
   await until('the checker listens', () => checker.stdout.includes('\n'), { describe: () => checker.stderr });
   const { lookup } = lines(checker)[0];
-  const end = await application(lookup, faults, seeded(seed));
+  const end = await client(lookup);
   t.after(end);
   const { code } = await within('the run', checker.exited, 110_000);
   await end();

@@ -37,6 +37,9 @@ use self::report::Run;
 use self::scene::Scene;
 use self::stage::{Places, Stage};
 
+/// So many scenes in a row at whose end no client is there end the run.
+const SCENES_MISSED: usize = 2;
+
 /// The word that leads here.
 pub(crate) const WORD: &str = "conformance";
 
@@ -81,13 +84,18 @@ async fn run(config: &Config) -> Result<bool, Failure> {
     Ok(well)
 }
 
-/// The scenes that came to their end. One that does not ends the run if the client is gone.
+/// The scenes that came to their end. A client that is gone for two of them does not come any more.
 async fn play(stage: &Stage, config: &Config) -> Result<Vec<Scene>, Failure> {
     let mut whole = Vec::new();
+    let mut missed = 0;
     for scene in &config.scenes {
         write(&report::scene(*scene, config.json))?;
         if scenes::play(stage, *scene).await.is_some() {
             whole.push(*scene);
+        }
+        missed = if stage.look(|world| world.live(0)).is_some() { 0 } else { missed + 1 };
+        if missed == SCENES_MISSED {
+            break;
         }
     }
     Ok(whole)

@@ -7,7 +7,7 @@ use crate::conformance::scene::Scene;
 use crate::conformance::world::UNREACHABLE;
 
 /// What still is at once, on a slow machine.
-const AT_ONCE_MS: Ms = 1_000;
+const AT_ONCE_MS: Ms = 1_500;
 
 /// Waits that are all shorter are none.
 const NO_WAIT_MS: Ms = 60;
