@@ -3,6 +3,7 @@
  * the same keys and in order, tries again after temporary errors, and comes back whenever its connection is gone.
  */
 import { persistently, welcomed } from './connection.mjs';
+import { Requests } from './requests.mjs';
 import { delay } from './until.mjs';
 
 /** @typedef {import('./topic-checker.mjs').TopicChecker} TopicChecker */
@@ -24,11 +25,9 @@ export class Member {
   #unanswered = new Map();
   /** @type {Map<number, number>} when a message was repeated on another connection last */
   #repeated = new Map();
-  /** @type {Map<string, { topic: string, since?: object, resolve: (ack: any) => void, reject: (error: Error) => void }>} */
-  #requests = new Map();
+  #requests = new Requests();
   #ended = false;
   #moving = false;
-  #refs = 0;
   reconnects = 0;
   retries = 0;
   /** @type {number[]} the codes with which nodes, or the world, ended its connections */
@@ -204,7 +203,7 @@ export class Member {
   #disconnected(connection) {
     if (this.#here === connection) this.#here = undefined;
     this.#giveUpEphemeral(connection);
-    this.#forgetRequests();
+    this.#requests.forget(this.groups, this.receiver);
   }
 
   /** Nobody knows what became of those that had no answer. @param {Connection} connection */
@@ -214,14 +213,6 @@ export class Member {
       this.#unanswered.delete(entry.number);
       entry.resolve(undefined);
     }
-  }
-
-  #forgetRequests() {
-    for (const { topic, resolve } of this.#requests.values()) {
-      if (!this.groups.has(topic.slice(2))) this.receiver.end(topic);
-      resolve(undefined);
-    }
-    this.#requests.clear();
   }
 
   /** @param {Entry} entry */
@@ -242,14 +233,9 @@ export class Member {
     if (refused) this.checker.sentAgain(number, at);
   }
 
-  /** @param {object} frame @param {string} topic @param {object} [since] */
-  #request(frame, topic, since) {
-    return new Promise((resolve, reject) => {
-      if (!this.here) return resolve(undefined);
-      const ref = `q${++this.#refs}`;
-      this.#requests.set(ref, { topic, since, resolve, reject });
-      this.session?.sendFrame({ ref, ...frame, op: /** @type {any} */ (frame).op });
-    });
+  /** @param {object} frame @param {string} topic @param {object} [since] @returns {Promise<any>} */
+  async #request(frame, topic, since) {
+    return this.#here && this.here ? this.#requests.ask(this.#here, frame, topic, since) : undefined;
   }
 
   /** @param {Connection} connection @param {any} frame */
@@ -271,8 +257,7 @@ export class Member {
 
   /** @param {Connection} connection @param {any} frame */
   #answered(connection, frame) {
-    const request = this.#requests.get(frame.ref);
-    if (request) return this.#requestAnswered(connection, request, frame);
+    if (this.#requests.answered(connection, frame, this.groups)) return;
     if (typeof frame.ref !== 'number') return;
     const entry = this.#unanswered.get(frame.ref);
     if (frame.op === 'ack') this.checker.acknowledged(frame.ref, frame);
@@ -297,15 +282,5 @@ export class Member {
       entry.on = undefined;
       this.#transmit(entry);
     }, retry_after_ms + this.random() * RETRY_MS);
-  }
-
-  /** @param {Connection} connection @param {any} request @param {any} frame */
-  #requestAnswered(connection, { topic, since, resolve, reject }, frame) {
-    this.#requests.delete(frame.ref);
-    if (frame.op === 'error' && !connection.line?.positions.has(topic)) this.groups.delete(topic.slice(2));
-    if (frame.op === 'error') return reject(Object.assign(new Error(`${frame.code}: ${frame.message}`), { code: frame.code }));
-    if (frame.recovered !== undefined) connection.line?.begin(topic, frame, since);
-    else connection.line?.left(topic, frame);
-    resolve(frame);
   }
 }
