@@ -25,6 +25,12 @@ it("never leaves a hole unsaid", () => {
   ]);
 });
 
+it("begins where the topic is once it is no longer pending, not where it seemed to be", () => {
+  const machine = new Machine().connected({ [INBOX]: { epoch: A, offset: 3, recovered: "pending" } });
+  machine.at(1, "heard", 2, { op: "recovered", topic: INBOX, epoch: A, offset: 5, recovered: true });
+  expect(emitted(machine.at(2, "heard", 2, message(6)))).toEqual([["message", expect.objectContaining({ offset: 6 })]]);
+});
+
 it("takes the word of a socket whose hello knew of the new epoch", () => {
   const machine = moving().at(3, "heard", 2, lost(B, 3)).at(4, "heard", 2, message(1, B)).at(5, "opened", 3);
   expect(written(machine)).toMatchObject([[3, { op: "hello", resume: { [INBOX]: { epoch: B, offset: 1 } } }]]);

@@ -47,8 +47,9 @@ export function stand(t: Turn, socket: number, name: string, { epoch, offset, re
   const topic = t.topics[name] ?? NONE;
   const { want, presence, asked } = topic;
   if (want === "leave") return;
-  /** Nothing was asked for: it goes on from the head. All was, and there is nothing: likewise. */
-  const begins = !!epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
+  const waits = recovered === "pending";
+  /** Nothing was asked for: it goes on from the head, which is known once it waits for nothing. All was, and there is nothing: likewise. */
+  const begins = !waits && !!epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
   put(t, name, {
     ...topic,
     ...(begins && { epoch: asText(epoch), offset: offset as number, behind: others(t, socket) }),
@@ -58,7 +59,7 @@ export function stand(t: Turn, socket: number, name: string, { epoch, offset, re
     from: Math.min(topic.from ?? 0, socket),
     inside: socket,
     leaving: false,
-    pending: recovered === "pending" ? socket : 0,
+    pending: waits ? socket : 0,
   });
   if (want === "join") act(t, "settle", name, {});
 }

@@ -80,6 +80,10 @@ pub(crate) fn watched(frame: &Value, sends: &BTreeMap<String, usize>) -> Option<
     }
     if let Some(reference) = watched_ref(&frame["ref"], sends) {
         frame["ref"] = reference.into();
+        if reference >= JOINS && frame["code"] == "not_joined" {
+            // It left a group that its new connection had not joined: that is as good as left.
+            frame["op"] = "ack".into();
+        }
     }
     Some(frame)
 }
