@@ -10,10 +10,14 @@ use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 use super::followers::{Arrival, Beginning, Follower, JoinRequest};
 use super::reads::Reader;
 use super::session::Stage;
-use super::{Core, LinkSink, Now, SessionKey, SessionSink};
+use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
 /// How long a session waits to be told where it stands, milliseconds. Then it is told `pending`.
 pub(super) const ARRIVAL_WAIT_MS: u64 = 2_000;
+
+/// The same where no link to the topic's home stands, milliseconds. One to a node that has just joined stands sooner; to one
+/// that seems dead none will, and it takes its lease's end until the topic has another home.
+pub(super) const LINK_WAIT_MS: u64 = 100;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A session comes to a topic that it does not follow yet.
@@ -42,6 +46,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.at(now);
         self.has_follower(name);
         self.sessions.wait(key, Arc::clone(&shared), now.tick_ms + ARRIVAL_WAIT_MS);
+        if self.is_unlinked(name) {
+            self.sessions.wait_for_link(key, Arc::clone(&shared), now.tick_ms + LINK_WAIT_MS);
+        }
         // Before it can be answered: who watches must be there.
         self.came_to(key, &shared);
         self.tell_of(name, now);
@@ -205,10 +212,30 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.replay_on(key, name);
     }
 
+    /// A link to a home was lost, or homes are elsewhere: whoever waits for one without a link need not wait as long.
+    pub(super) fn wait_for_links(&mut self) {
+        self.sessions.all_wait_for_links(self.now.tick_ms + LINK_WAIT_MS);
+    }
+
     /// Tells sessions that have waited long enough.
     pub(super) fn tell_overdue(&mut self, now: Now) {
+        while let Some((key, name)) = self.sessions.unlinked(now.tick_ms) {
+            self.refresh(&name);
+            if self.is_unlinked(&name) {
+                self.keep_waiting_no_longer(key, &name, now);
+            }
+        }
         while let Some((key, name)) = self.sessions.overdue(now.tick_ms) {
             self.keep_waiting_no_longer(key, &name, now);
+        }
+    }
+
+    /// Whether a topic's home is elsewhere, and out of reach; also if it has none.
+    fn is_unlinked(&self, name: &str) -> bool {
+        match self.topics.get(name).map(|topic| &topic.place) {
+            Some(Place::There(home)) => !self.homes.is_linked(home),
+            Some(Place::Nowhere) => true,
+            Some(Place::Here) | None => false,
         }
     }
 

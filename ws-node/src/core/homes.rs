@@ -56,6 +56,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.homes.told.remove(node);
             self.lose_standing(node);
             self.members_untold(node);
+            self.wait_for_links();
             self.refresh_some();
         }
     }

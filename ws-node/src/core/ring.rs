@@ -31,6 +31,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let changed = older.changed(&self.ring);
         self.mark(Why::CHANGED, |slot| changed.contains(slot));
         self.slots_came(&changed);
+        self.wait_for_links();
         let published = older.version() != self.ring.version();
         if published && self.may_have_missed_a_home(&older) {
             self.log_interrupted();

@@ -34,8 +34,13 @@ pub(super) struct Sessions<S> {
     index: SlotIndex<u32>,
     serial: u64,
     /// When sessions that arrive at a topic are told `pending`, ascending; also of some that wait no longer.
-    waiting: VecDeque<(u64, SessionKey, Arc<str>)>,
+    waiting: VecDeque<Wait>,
+    /// The same, if no link to the topic's home stands then.
+    unlinked: VecDeque<Wait>,
 }
+
+/// Until when a session waits to be told where it stands in a topic, by [`Now::tick_ms`].
+type Wait = (u64, SessionKey, Arc<str>);
 
 /// One of them.
 #[derive(Debug)]
@@ -230,7 +235,13 @@ impl<S: SessionSink> Session<S> {
 
 impl<S> Default for Sessions<S> {
     fn default() -> Self {
-        Self { slab: Slab::new(), index: SlotIndex::default(), serial: 0, waiting: VecDeque::new() }
+        Self {
+            slab: Slab::new(),
+            index: SlotIndex::default(),
+            serial: 0,
+            waiting: VecDeque::new(),
+            unlinked: VecDeque::new(),
+        }
     }
 }
 
@@ -284,6 +295,22 @@ impl<S> Sessions<S> {
     /// The next session that has waited long enough for a topic.
     pub(super) fn overdue(&mut self, now_ms: u64) -> Option<(SessionKey, Arc<str>)> {
         self.waiting.pop_front_if(|(due_ms, ..)| *due_ms <= now_ms).map(|(_, key, name)| (key, name))
+    }
+
+    /// The same for a topic to whose home no link stands, at an earlier time, if none stands then.
+    pub(super) fn wait_for_link(&mut self, key: SessionKey, name: Arc<str>, due_ms: u64) {
+        self.unlinked.push_back((due_ms, key, name));
+    }
+
+    /// Links were lost, or homes are elsewhere: whoever waits is looked at again at an earlier time.
+    pub(super) fn all_wait_for_links(&mut self, due_ms: u64) {
+        let waiting = self.waiting.iter().filter(|(late_ms, ..)| *late_ms > due_ms);
+        self.unlinked.extend(waiting.map(|(_, key, name)| (due_ms, *key, Arc::clone(name))));
+    }
+
+    /// The next session that has waited long enough for a link to a topic's home.
+    pub(super) fn unlinked(&mut self, now_ms: u64) -> Option<(SessionKey, Arc<str>)> {
+        self.unlinked.pop_front_if(|(due_ms, ..)| *due_ms <= now_ms).map(|(_, key, name)| (key, name))
     }
 
     fn insert(&mut self, make: impl FnOnce(SessionKey) -> Session<S>) -> SessionKey {

@@ -18,4 +18,5 @@ mod resume;
 mod sessions;
 mod sinks;
 mod storm;
+mod unlinked;
 mod world;
