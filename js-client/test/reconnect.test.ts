@@ -94,19 +94,23 @@ describe("reconnecting", () => {
     expect(client.status).toMatchObject({ retryAt: 6_000 });
   });
 
-  it("counts attempts on, until a connection was healthy for 30 s", async () => {
+  it.each([
+    [4001, 30_000],
+    [1006, 5_000],
+  ])("counts attempts on, until a connection that ends with %i was healthy for %i ms", async (code, ms) => {
     const [service, node] = [await stage.lookup(), await stage.node("n1")];
     service.always = node.grant();
     let now = 0;
     const client = stage.client({ lookup: service.url, retry: { baseMs: 1, maxMs: 1 }, now: () => now });
     void client.connect();
-    for (const [heldMs, attempt] of [[0, 2], [29_999, 3], [29_999, 4], [30_000, 2]] as const) {
+    for (const [heldMs, attempt] of [[0, 2], [ms - 1, 3], [ms - 1, 4], [ms, 2]] as const) {
       const peer = await node.peer();
       await peer.welcome("n1", { retry_spread_ms: 0 });
       await until("connected", () => client.status.state === "connected");
       now += heldMs;
       client.states.length = 0;
-      peer.socket.close(4001);
+      if (code === 1006) peer.socket.terminate();
+      else peer.socket.close(code);
       await until("connecting again", () => client.states.length > 0);
       expect(client.states[0]).toMatchObject({ state: "reconnecting", attempt });
     }

@@ -17,6 +17,8 @@ const LAST_CHANCE_MS = 1_000;
 const LOOK_MS = 15_000;
 /** A connection that held for so long clears the count of failures. */
 const HEALTHY_MS = 30_000;
+/** The same if nobody ended it: nodes that die one after the other are no reason to stay away from the next for ever longer. */
+const HELD_MS = 5_000;
 
 /** How long a link may be silent. */
 function deadline(link: Link): number {
@@ -141,7 +143,7 @@ function lost(t: Turn, link: Link, failure: Failure): void {
   t.old = 0;
   t.suspect = false;
   t.phase = "reconnecting";
-  if (t.now - link.since >= HEALTHY_MS) {
+  if (t.now - link.since >= (policy === "lost" ? HELD_MS : HEALTHY_MS)) {
     t.failures = 0;
     t.refreshed = false;
   }

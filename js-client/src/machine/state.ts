@@ -132,9 +132,9 @@ export interface State {
   readonly away: boolean;
   /** Nodes that could not be reached since the last `welcome`. */
   readonly avoid: readonly string[];
-  /** In a row, without 30 s of health in between. */
+  /** In a row, without a while of health in between. */
   readonly failures: number;
-  /** A newer token was already asked for since the last 30 s of health. */
+  /** A newer token was already asked for since the last while of health. */
   readonly refreshed: boolean;
   /** The service's and the node's last advice. */
   readonly baseMs: number;
