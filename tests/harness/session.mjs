@@ -36,6 +36,8 @@ export class ClosedError extends Error {
 }
 
 export class Session {
+  /** @type {((frame: Frame) => void) | undefined} is shown every frame of every session: tests/transcripts/judge.mjs */
+  static judge;
   /** @type {Frame[]} every frame that arrived, in order */
   frames = [];
   /** @type {Frame[]} */
@@ -149,6 +151,7 @@ export class Session {
 
   /** @param {Frame} frame */
   #onFrame(frame) {
+    Session.judge?.(frame);
     this.options.onFrame?.(frame);
     const keep = this.options.keep !== false;
     if (keep) this.frames.push(frame);
