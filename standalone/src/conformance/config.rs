@@ -87,6 +87,15 @@ mod tests {
     }
 
     #[test]
+    fn the_document_has_these_flags() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFORMANCE.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let rows: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("| `--")?.split('`').next()).collect();
+        assert_eq!(rows, COMMAND.flags().map(|flag| flag.name).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn help_names_every_scene() {
         let help = COMMAND.flag("only").unwrap().help;
         assert!(Scene::ALL.iter().all(|scene| help.contains(scene.name())), "{help}");

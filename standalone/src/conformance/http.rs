@@ -102,7 +102,8 @@ async fn look_up(stage: &Stage, request: Request<Incoming>) -> Answer {
 /// The name in the `Host` header, without its port: a phone's emulator has another for this host than we do.
 fn host_of(parts: &Parts) -> Option<&str> {
     let host = parts.headers.get(HOST)?.to_str().ok()?;
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, last)| port(last)).map_or(host, |(name, _)| name);
     (!name.is_empty()).then_some(name)
 }
 

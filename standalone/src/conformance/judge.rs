@@ -32,6 +32,10 @@ pub(super) enum Outcome {
 pub(super) fn judge(record: &Record, end: Ms) -> Vec<Finding> {
     let all = record.events();
     let mut findings = sockets::judge(all, end);
+    if record.is_full() {
+        let seen = format!("after {} lookups, connections and frames nothing more was looked at", all.len());
+        findings.push(broken(Rule::Frames, seen));
+    }
     findings.extend(messages::judge(record));
     findings.extend(waits::judge(record));
     findings.extend(moves::judge(record.of(Scene::Move), record.of(Scene::FailedMove)));

@@ -52,6 +52,8 @@ pub(super) enum What {
     Stop,
     /// A message of the checker's, `n`, was passed on for the first time.
     Published { topic: String, n: u64, durable: bool },
+    /// An ephemeral message was passed on that its followers have overtaken: the application is not to have it.
+    Late { n: u64 },
 }
 
 /// A lookup's answer.

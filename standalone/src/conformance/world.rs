@@ -34,6 +34,9 @@ const USER: &str = "client";
 /// Seconds that a ticket lives.
 const TICKET_LIFE_S: u64 = 30;
 
+/// What a client is told that looks up without an end.
+const FLOOD_MS: Ms = 60_000;
+
 /// What scenes set. What is used up falls back to the first of each.
 #[derive(Debug, Clone)]
 pub(super) struct Script {
@@ -103,6 +106,8 @@ pub(super) struct World {
     keys: HashMap<String, u64>,
     sends: u64,
     ephemerals: u64,
+    /// The counter of an ephemeral message that was never passed on.
+    overtaken: u64,
     /// Of the message published last.
     n: u64,
     last: ConnId,
@@ -140,6 +145,7 @@ impl World {
             keys: HashMap::new(),
             sends: 0,
             ephemerals: 0,
+            overtaken: 0,
             n: 0,
             last: 0,
             out: Vec::new(),
@@ -170,6 +176,9 @@ impl World {
         now: Ms,
         now_s: u64,
     ) -> Told {
+        if self.record.is_full() {
+            return Told::SlowDown(FLOOD_MS);
+        }
         self.user = asked.id.clone().unwrap_or_else(|| USER.to_owned());
         let token = token.map(hash);
         let avoid = asked.avoid.clone();

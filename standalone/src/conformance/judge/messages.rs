@@ -81,6 +81,12 @@ fn repetitions(scene: Scene, events: &[Event], sent: &[Sent<'_>]) -> Vec<Finding
             findings.push(broken(Rule::Once, format!("the application was given message {n} twice")));
         }
     }
+    for event in events {
+        let What::Late { n } = event.what else { continue };
+        findings.push(found(Rule::Once, !firsts.contains_key(&n), || {
+            format!("the application was given the ephemeral message {n}, which a later one had overtaken")
+        }));
+    }
     if scene == Scene::Repeat {
         let lonely = firsts.keys().find(|n| sent.iter().filter(|echo| echo.n == **n).count() < 2);
         findings.extend(lonely.map(|n| {

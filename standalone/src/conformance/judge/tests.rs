@@ -131,6 +131,8 @@ fn a_repetition_is_no_second_delivery() {
     let other = again(echo(2, 1, "b"));
     assert_eq!(other(Rule::Once), Outcome::Ok);
     assert!(is_broken(&other(Rule::SameKey)));
+    let late = [(0, What::Late { n: 1 }), (1, echo(1, 1, "a"))];
+    assert!(is_broken(&of(Rule::Once, Scene::Begin, late)));
     // Acknowledged, it was not to be repeated: so the application was given the message again.
     let answered = [
         (0, published(1)),
@@ -205,4 +207,82 @@ fn only_what_is_mandatory_and_was_played_decides() {
     let quiet = [broken(Rule::CloseFrame, "cut"), kept(Rule::Quiet)];
     assert!(behaved(&quiet, &[Scene::Close]));
     assert!(!behaved(&[broken(Rule::Sockets, "three")], &[Scene::Close]));
+}
+
+/// A move as it should be, of a client with two sends under way.
+fn moved() -> Vec<What> {
+    let new_hello =
+        Heard::Hello { replaces: Some("old".into()), groups: Vec::new(), resume: BTreeMap::new() };
+    let welcome = |session: &str| Said::Welcome { session: session.into(), topics: Vec::new() };
+    vec![
+        opened(1),
+        heard(1, hello(&[])),
+        said(1, welcome("old")),
+        echo(1, 1, "a"),
+        echo(1, 2, "b"),
+        said(1, Said::Moved { node: "n2", spread_ms: 300 }),
+        What::Opened { conn: 2, node: "n2", ticket: TicketUse::Fresh },
+        heard(2, new_hello),
+        said(2, welcome("new")),
+        echo(2, 1, "a"),
+        echo(2, 2, "b"),
+        said(2, Said::Recovered { topic: "u:me".into() }),
+        heard(1, Heard::Detach),
+        ended(1),
+    ]
+}
+
+/// What is said of a rule when the events of [`moved`] are changed.
+fn of_move(rule: Rule, change: impl FnOnce(&mut Vec<What>)) -> Outcome {
+    let mut events = moved();
+    change(&mut events);
+    of(rule, Scene::Move, events.into_iter().enumerate().map(|(at, what)| (at as Ms, what)))
+}
+
+#[test]
+fn a_move_makes_before_it_breaks() {
+    let rules = [
+        Rule::MoveFollowed,
+        Rule::MoveSocket,
+        Rule::MoveReplaces,
+        Rule::MoveRepeats,
+        Rule::MoveDetach,
+        Rule::Sockets,
+    ];
+    for rule in rules {
+        assert_eq!(of_move(rule, |_| {}), Outcome::Ok, "{rule:?}");
+    }
+    // The old one ends before the new one has its welcome; or there never is a new one.
+    assert!(is_broken(&of_move(Rule::MoveSocket, |events| events.insert(7, ended(1)))));
+    let alone = |events: &mut Vec<What>| drop(events.splice(6.., [ended(1), lookup(), opened(2)]));
+    assert!(is_broken(&of_move(Rule::MoveSocket, alone)) && is_broken(&of_move(Rule::MoveFollowed, alone)));
+    // A client that does not move at all only does not do what it should.
+    let stays = |events: &mut Vec<What>| events.truncate(6);
+    assert!(is_broken(&of_move(Rule::MoveFollowed, stays)));
+    assert_eq!(of_move(Rule::MoveSocket, stays), Outcome::NotSeen);
+}
+
+#[test]
+fn what_is_unanswered_is_repeated_in_order_before_detach() {
+    let swapped = |events: &mut Vec<What>| events.swap(9, 10);
+    let forgotten = |events: &mut Vec<What>| drop(events.remove(10));
+    let another = |events: &mut Vec<What>| events[10] = echo(2, 2, "c");
+    let late = |events: &mut Vec<What>| events.swap(10, 12);
+    for change in [swapped as fn(&mut Vec<What>), forgotten, another, late] {
+        assert!(is_broken(&of_move(Rule::MoveRepeats, change)));
+    }
+    assert!(is_broken(&of_move(Rule::MoveDetach, |events| events.swap(11, 12))), "while pending");
+    assert!(is_broken(&of_move(Rule::MoveDetach, |events| drop(events.remove(12)))), "closed instead");
+}
+
+#[test]
+fn a_move_that_fails_changes_nothing() {
+    let failed = |rest: Vec<What>| {
+        let moved = said(1, Said::Moved { node: "n3", spread_ms: 300 });
+        let events = [opened(1), moved].into_iter().chain(rest);
+        of(Rule::FailedMove, Scene::FailedMove, events.enumerate().map(|(at, what)| (at as Ms, what)))
+    };
+    assert_eq!(failed(vec![echo(1, 1, "a")]), Outcome::Ok);
+    assert!(is_broken(&failed(vec![lookup()])));
+    assert!(is_broken(&failed(vec![ended(1)])));
 }

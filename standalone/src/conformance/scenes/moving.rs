@@ -35,6 +35,7 @@ pub(super) async fn moved(stage: &Stage) -> Option<()> {
         vec![world.publish(GROUP, now), world.publish_ephemeral(GROUP, now), world.publish(&inbox, now)]
     });
     echoed(stage, mark, &seen[..2]).await;
+    stage.act(|world, now| world.publish_late(from, GROUP, now));
     repeated(stage, to, &held).await;
     stage.pause(AFTER_MS).await;
     stage.act(|world, now| {

@@ -62,7 +62,9 @@ impl World {
     /// Passes on an ephemeral message that asks for an echo, to each session twice if it has two connections. Gives its number.
     pub(in crate::conformance) fn publish_ephemeral(&mut self, topic: &str, now: Ms) -> u64 {
         self.n += 1;
-        self.ephemerals += 1;
+        // One is left out, for `overtaken`.
+        self.ephemerals += 2;
+        self.overtaken = self.ephemerals - 1;
         let (n, counter) = (self.n, self.ephemerals);
         self.record.add(now, What::Published { topic: topic.to_owned(), n, durable: false });
         for conn in self.followers(topic) {
@@ -70,6 +72,15 @@ impl World {
             self.message(conn, topic, Name::Origin(id), n, now);
         }
         n
+    }
+
+    /// Passes on, on this connection, the ephemeral message that the last one overtook.
+    pub(in crate::conformance) fn publish_late(&mut self, conn: ConnId, topic: &str, now: Ms) {
+        self.n += 1;
+        let n = self.n;
+        self.record.add(now, What::Late { n });
+        let id = MessageId { node: "n9", generation: 7, counter: self.overtaken };
+        self.message(conn, topic, Name::Origin(id), n, now);
     }
 
     /// Tells the application to begin anew with another client in so many milliseconds. Gives the time of that.
