@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { describe } from 'node:test';
 import { cluster } from '../harness/cluster.mjs';
+import { faultOfAnswer } from './openapi.mjs';
 import { play } from './player.mjs';
 import { faultOfNode } from './schemas.mjs';
 import { filled, mismatch } from './template.mjs';
@@ -51,6 +52,14 @@ test('what is heard is compared field by field', () => {
 test('a frame that no document describes is found', () => {
   assert.equal(faultOfNode({ op: 'removed', topic: 'g:x' }), undefined);
   for (const frame of [{ op: 'removed', topic: 'g:x', why: 1 }, { op: 'removed' }, { op: 'removed', topic: 'x' }, { op: 'gone' }, { op: 'ack', ref: 1, online: 'many' }, undefined]) assert.ok(faultOfNode(frame), JSON.stringify(frame));
+});
+
+test('an answer that is not promised is found', () => {
+  const asked = { method: 'GET', path: '/v1/users/bob?service=default' };
+  const user = { user: 'bob', online: true, sessions: 1, settling: false };
+  assert.equal(faultOfAnswer(asked, 200, user), undefined);
+  for (const [request, status, body] of /** @type {[any, number, any][]} */ ([[asked, 200, { ...user, online: 1 }], [asked, 418, undefined], [{ ...asked, path: '/v2' }, 200, user], [asked, 404, { ...user }], [{ method: 'PUT', path: '/lookup' }, 200, undefined]]))
+    assert.ok(faultOfAnswer(request, status, body), `${status} ${JSON.stringify(body)}`);
 });
 
 test('a transcript that is not sound is found without playing it', () => {

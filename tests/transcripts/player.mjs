@@ -6,6 +6,7 @@ import { request } from '../harness/http.mjs';
 import { registerToken } from '../harness/secrets.mjs';
 import { Session } from '../harness/session.mjs';
 import { delay, until } from '../harness/until.mjs';
+import { faultOfAnswer } from './openapi.mjs';
 import { faultOfNode, strict } from './schemas.mjs';
 import { filled, mismatch } from './template.mjs';
 import { examplesOf } from './transcript.mjs';
@@ -34,7 +35,7 @@ class Player {
   frames = 0;
   /** @type {Map<string, Connection>} */
   #connections = new Map();
-  /** @type {Map<string, import('../harness/http.mjs').Answer>} who asked -> what it was told */
+  /** @type {Map<string, { asked: any, answer: import('../harness/http.mjs').Answer }>} by who asked */
   #answers = new Map();
   /** @type {Session[]} */
   #sessions = [];
@@ -123,7 +124,7 @@ class Player {
     const by = this.ring.lookups[to === 'lookup' ? 0 : Number(to.split(' ')[1]) - 1];
     const headers = token ? { authorization: `Bearer ${this.#token(token)}` } : undefined;
     const answer = await request(by.url + path, { method, headers, body: body ?? undefined, ca: this.ring.ca });
-    this.#answers.set(from, answer);
+    this.#answers.set(from, { asked: { method, path }, answer });
     return answer;
   }
 
@@ -138,12 +139,15 @@ class Player {
 
   /** @param {Step} step */
   #answered({ to, response }) {
-    const answer = this.#answers.get(to);
+    const told = this.#answers.get(to);
     this.#answers.delete(to);
-    if (!answer || !response) throw new Error(`${to} has asked nothing`);
+    if (!told || !response) throw new Error(`${to} has asked nothing`);
+    const { asked, answer } = told;
     if (answer.json?.ticket) registerToken(answer.json.ticket);
     if (answer.status !== response.status) throw new Error(`${answer.status}, not ${response.status}: ${answer.text.slice(0, 300)}`);
     const fault = answer.status >= 400 ? strict('problem', answer.json) : answer.json?.ticket ? strict('lookup-answer', answer.json) : undefined;
+    const promised = faultOfAnswer(asked, answer.status, answer.json);
+    if (promised) throw new Error(promised);
     if (fault) throw new Error(fault);
     if (response.body !== undefined) this.#compare(response.body, answer.json);
     for (const [name, value] of Object.entries(response.headers ?? {})) this.#compare(value, answer.headers[name]);

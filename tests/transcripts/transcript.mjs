@@ -5,6 +5,7 @@
 import path from 'node:path';
 import { REPOSITORY } from '../harness/binaries.mjs';
 import { filesIn, read } from '../tidy/source.mjs';
+import { faultOfAnswer } from './openapi.mjs';
 import { strict } from './schemas.mjs';
 import { filled, placeholders } from './template.mjs';
 
@@ -60,10 +61,15 @@ export function faults({ name, heading, steps }) {
   const found = [...examples.keys()].filter((one) => !used.has(one)).map((one) => `${name}: <${one}> is never used`);
   /** @type {Map<string, string>} connection and ref -> op, of requests without an answer */
   const open = new Map();
+  /** @type {Map<string, any>} who asks -> what */
+  const asked = new Map();
   steps.forEach((template, i) => {
     const add = (/** @type {string | undefined} */ fault) => fault && found.push(`${name}:${i + 2}: ${fault}`);
     try {
-      add(faultOf(filled(template, examples), open));
+      const step = filled(template, examples);
+      add(faultOf(step, open));
+      if (step.request) asked.set(step.from, step.request);
+      if (step.response) add(faultOfAnswer(asked.get(step.to), step.response.status, step.response.body));
     } catch (error) {
       add(error.message);
     }
