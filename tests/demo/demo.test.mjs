@@ -150,7 +150,7 @@ describe('a crowd that returns', () => {
   test('at once is found', () => assert.match(wrong(() => ({ chosen_ms: 0 })), /1000 of 1000 in tenth 1 of the window/));
   test('in half of the time is found', () => assert.match(wrong(({ chosen_ms }) => ({ chosen_ms: chosen_ms / 2 })), /200 of 1000 in tenth 1 [^]*\b0 of 1000 in tenth 6/));
   test('more and more is found', () => assert.match(wrong(({ chosen_ms }) => ({ chosen_ms: Math.sqrt(chosen_ms * 500) })), /in tenth 10/));
-  test('outside of what the node told is found', () => assert.match(wrong((_, i) => (i === 7 ? { chosen_ms: 500 } : {})), /^1 chose a time outside.*u7: 500 of 500 ms$/));
+  test('outside of what the node told is found', () => assert.match(wrong((_, i) => (i === 7 ? { chosen_ms: 500, asked_ms: 10_501 } : {})), /^1 chose a time outside.*u7: 500 of 500 ms$/));
   test('setting out before the chosen time is found', () => assert.match(wrong((_, i) => (i === 700 ? { asked_ms: 10_100 } : {})), /^1 set out before.*u700: after 100 of 350 ms$/));
   test('a fourth lookup is found', () => assert.match(wrong((_, i) => (i === 7 ? { lookups: 4 } : {})), /^1 needed more than 3 lookups: u7: 4$/));
   test('who is not back is found', () => assert.match(wrong((_, i) => (i === 7 ? { back_ms: 0 } : {})), /^only 999 of 1000/));

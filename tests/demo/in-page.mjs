@@ -61,5 +61,11 @@ const deeds = {
 
 /** @param {string} text deeds, each with its client and the number of the call */
 globalThis.perform = (text) => {
-  for (const [i, call, deed, ...more] of JSON.parse(text)) deeds[deed](i, call, ...more);
+  for (const [i, call, deed, ...more] of JSON.parse(text)) {
+    try {
+      deeds[deed](i, call, ...more);
+    } catch (error) {
+      tell(i, 'failed', call, { message: `${deed}: ${error}` });
+    }
+  }
 };

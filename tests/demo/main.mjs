@@ -10,6 +10,7 @@
 import { parseArgs } from 'node:util';
 import { plant } from '../chaos/planted.mjs';
 import { takeLogs } from '../harness/process.mjs';
+import { within } from '../harness/until.mjs';
 import { playChanges } from './changes.mjs';
 import { judgeReturns } from './evenness.mjs';
 import { judge } from './judge.mjs';
@@ -19,6 +20,10 @@ import { FULL, SHORT } from './scales.mjs';
 const { values: options } = parseArgs({ options: { full: { type: 'boolean' }, only: { type: 'string' }, seed: { type: 'string' }, plant: { type: 'string' } } });
 const scale = options.full ? FULL : SHORT;
 const seed = Number(options.seed ?? Date.now() % 1_000_000);
+
+/** Of a demonstration, beside its traffic: beginning, settling, and the ends of processes. */
+const BEYOND_MS = 240_000;
+const END_MS = 30_000;
 
 /** @typedef {(end: () => unknown) => void} After */
 
@@ -48,8 +53,8 @@ for (const [name, show] of Object.entries(DEMONSTRATIONS)) {
   console.log(`${name}, ${scale.name}, seed ${seed}`);
   /** @type {(() => unknown)[]} */
   const ends = [];
-  const verdicts = await show((end) => ends.unshift(end)).catch((error) => [[error.stack]]);
-  for (const end of ends) await Promise.resolve(end()).catch(() => {});
+  const verdicts = await within(name, show((end) => ends.unshift(end)), scale.seconds * 1_000 + BEYOND_MS).catch((error) => [[error.stack]]);
+  for (const end of ends) await within('the end', Promise.resolve(end()), END_MS).catch(() => {});
   for (const wrong of verdicts) {
     if (wrong.length === 0) passed++;
     else failed++;
