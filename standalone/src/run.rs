@@ -308,7 +308,7 @@ fn own_origins(origin: &str, listening: SocketAddr) -> Origins {
 }
 
 /// What a browser on this host writes: nobody connects to `0.0.0.0`.
-fn origin(listening: SocketAddr, tls: bool) -> String {
+pub(crate) fn origin(listening: SocketAddr, tls: bool) -> String {
     let mut shown = listening;
     if listening.ip().is_unspecified() {
         shown.set_ip(LOOPBACK.ip());

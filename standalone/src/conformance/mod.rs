@@ -36,6 +36,7 @@ use self::http::Port;
 use self::report::Run;
 use self::scene::Scene;
 use self::stage::{Places, Stage};
+use crate::run::origin;
 
 /// So many scenes in a row at whose end no client is there end the run.
 const SCENES_MISSED: usize = 2;
@@ -65,7 +66,7 @@ async fn run(config: &Config) -> Result<bool, Failure> {
     let ports = Ports::open(config.listen)?;
     let secrets = Secrets::new(&(random_id() + &random_id()), &[])?;
     let stage = Stage::new(ports.places.clone(), &secrets);
-    let origin = format!("http://{}", ports.places.lookups);
+    let origin = origin(ports.places.lookups, false);
     let served = CancellationToken::new();
     ports.serve(&stage, &served);
     write(&report::greeting(&origin, config.json))?;
