@@ -16,7 +16,7 @@ fun main(args: Array<String>) {
     }
     val (lookup, me, to) = args
     val group = to.removePrefix("g:").takeIf { to.startsWith("g:") }
-    val client = RingdialClient(lookup, me, setOfNotNull(group), { System.getenv("RINGDIAL_TOKEN") }) { event ->
+    val client = RingdialClient(lookup, me, setOfNotNull(group), token = { System.getenv("RINGDIAL_TOKEN") }) { event ->
         when (event) {
             is Message -> println("${event.topic} #${event.offset ?: "-"} ${event.from}: ${text(event.data)}")
             is Gap -> println("${event.topic}: messages ${event.after + 1} to ${event.before - 1} are missing (${event.reason})")

@@ -42,12 +42,13 @@ private const val UNANSWERED_MAX = 256
 
 /**
  * [token] is asked before every lookup, on a thread of its own; null where ids are taken without tokens. [onEvent] is called on the client's
- * own thread. One's own inbox and the [groups] are read from the beginning of the log.
+ * own thread. One's own inbox and the [groups] are read from the beginning of the log, or, without [fromBeginning], from now on.
  */
 class RingdialClient(
     private val lookup: String,
     private val user: String,
-    private val groups: Set<String> = emptySet(),
+    groups: Set<String> = emptySet(),
+    private val fromBeginning: Boolean = true,
     private val token: () -> String? = { null },
     private val onEvent: (Event) -> Unit,
 ) : AutoCloseable {
@@ -56,6 +57,8 @@ class RingdialClient(
 
     // Everything below belongs to this one thread.
     private val loop = Executors.newSingleThreadScheduledExecutor { Thread(it, "ringdial").apply { isDaemon = true } }
+    private val named = groups.mapTo(LinkedHashSet()) { "g:$it" }.apply { add("u:$user") }
+    private val topics = LinkedHashSet(named) // those of the token, and those that the back end gave, come to them
     private val positions = HashMap<String, Position>()
     private val seen = HashMap<Pair<String, String>, Long>() // topic and origin of ephemeral messages -> the last counter
     private val unanswered = LinkedHashMap<Long, Send>()
@@ -155,11 +158,11 @@ class RingdialClient(
     private fun hello() = buildJsonObject {
         put("op", "hello")
         session?.let { put("replaces", it) }
+        val (resumed, others) = topics.partition { it in positions || isAsked(it) }
         putJsonObject("resume") {
-            for (topic in groups.map { "g:$it" } + "u:$user") {
-                putJsonObject(topic) { positions[topic]?.let { put("epoch", it.epoch) }; put("offset", positions[topic]?.offset ?: 0) }
-            }
+            for (topic in resumed) putJsonObject(topic) { positions[topic]?.let { put("epoch", it.epoch) }; put("offset", positions[topic]?.offset ?: 0) }
         }
+        putJsonArray("groups") { others.filter { it.startsWith("g:") }.forEach { add(it.drop(2)) } }
     }
 
     /** The new connection takes over: what has no answer is repeated on it, in order. The one before, in a move, is let go. */
@@ -173,13 +176,24 @@ class RingdialClient(
         spreadMs = welcome.long("retry_spread_ms")!!
         new.patienceMs = 2 * welcome.long("heartbeat_ms")!! + SLACK_MS
         for ((topic, head) in welcome["topics"]!!.jsonObject) {
-            head.jsonObject.text("error")?.let { onEvent(Status("refused", "$topic: $it")) }
-            if (head.jsonObject.text("recovered") == "pending") new.pending += topic
+            val refusal = head.jsonObject.text("error")
+            if (refusal == null) stand(new, topic, head.jsonObject) else onEvent(Status("refused", "$topic: $refusal"))
         }
         unanswered.values.forEach { new.write(it.frame) }
         letGo()
         onEvent(Status(state, new.node))
     }
+
+    /** `welcome` and `recovered` tell where a topic stands. That is the position, if there is none and nothing else was asked for. */
+    private fun stand(at: Link, topic: String, head: JsonObject) {
+        topics += topic
+        val there = head.text("epoch")?.let { Position(it, head.long("offset")!!) }
+        if (there != null && (!isAsked(topic) || there.offset == 0L)) positions.putIfAbsent(topic, there)
+        if (head.text("recovered") == "pending") at.pending += topic else at.pending -= topic
+    }
+
+    /** Whether all of it is wanted. */
+    private fun isAsked(topic: String) = fromBeginning && topic in named
 
     private fun letGo() {
         val old = leaving ?: return
@@ -228,7 +242,8 @@ class RingdialClient(
                 onEvent(Message(frame.text("topic")!!, frame.text("from")!!, frame["data"]!!, frame.text("epoch"), frame.long("offset")))
             }
             "gap" -> gap(frame)
-            "recovered" -> { from.pending -= frame.text("topic")!!; letGo() }
+            "recovered" -> { stand(from, frame.text("topic")!!, frame); letGo() }
+            "removed" -> frame.text("topic")!!.let { topics -= it; positions -= it; onEvent(Status("refused", "$it: removed")) }
             "ack" -> unanswered.remove(ref)?.answer?.complete(frame)
             "error" -> if (ref == null) from.said = frame else refused(ref, frame)
             "moved" -> after(upTo(frame.long("spread_ms")!!)) { if (link === from && dialing == null) dial(frame) }
@@ -306,7 +321,7 @@ class RingdialClient(
 
     private fun after(ms: Long, work: () -> Unit) {
         try {
-            loop.schedule({ if (!over) work() }, ms, MILLISECONDS)
+            loop.schedule({ if (!over) runCatching(work).onFailure { Thread.currentThread().run { uncaughtExceptionHandler.uncaughtException(this, it) } } }, ms, MILLISECONDS)
         } catch (_: RejectedExecutionException) {
             // It is closed.
         }

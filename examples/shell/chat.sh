@@ -81,7 +81,7 @@ on_frame() {
   heard_at=$(now_ms)
   case $op in
     welcome) welcomed "$n" "$frame" ;;
-    recovered) unset 'pending[$of]'; let_go ;;
+    recovered) stand "$of" "${e:--}" "$o"; let_go ;;
     message)
       # One that this connection has missed comes by its position; one that another has brought is dropped.
       [ "${epoch[$of]:-$e}" = "$e" ] && [ "${offset[$of]:-0}" -lt "${o:-0}" ] || { [ -n "$o" ] && return; }
@@ -105,15 +105,27 @@ on_frame() {
 
 # The new connection takes over; the one before, if this is a move, is let go.
 welcomed() {
-  local n=$1 sends topic code
-  while IFS=$'\t' read -r topic code; do
-    if [ "$code" = pending ]; then pending[$topic]=1; else tell "refused: $topic: $code"; fi
-  done < <(jq -r '.topics | to_entries[] | select(.value.error or .value.recovered == "pending") | [.key, .value.error // "pending"] | @tsv' <<<"$2")
+  local n=$1 sends topic code e o
+  while read -r topic code e o; do
+    case $code in
+      true | false) stand "$topic" "$e" "$o" ;;
+      pending) pending[$topic]=1 ;;
+      *) tell "refused: $topic: $code" ;;
+    esac
+  done < <(jq -r '.topics | to_entries[] | "\(.key) \(.value.error // (.value.recovered | tostring)) \(.value.epoch // "-") \(.value.offset // 0)"' <<<"$2")
   read -r session spread_ms silence < <(jq -r '"\(.session) \(.retry_spread_ms) \(.heartbeat_ms * 2 + 10000)"' <<<"$2")
   if [ "$current" = 0 ]; then tell "connected: ${node[$n]}"; else tell "moved: ${node[$n]}"; fi
   leaving=$current current=$n dialing=0 avoid=() since=$(now_ms)
   for sends in $(printf '%s\n' "${!unanswered[@]}" | sort -n); do write "$n" "${unanswered[$sends]}"; done
   let_go
+}
+
+# Where a topic stands, by `welcome` or `recovered`: the position, if there is none and nothing else was asked for, as for a group of the token.
+stand() {
+  unset 'pending[$1]'
+  [[ " ${topics[*]} " == *" $1 "* ]] && return
+  topics+=("$1")
+  [ "$2" = - ] || epoch[$1]=$2 offset[$1]=$3
 }
 
 let_go() {

@@ -88,11 +88,12 @@ public actor RingdialClient {
 
     private let lookup: URL
     private let user: String
-    private let groups: [String]
+    private let asked: Set<String>
     private let token: (Bool) async throws -> String?
     private let onEvent: (Event) -> Void
     private let http = URLSession(configuration: .ephemeral)
 
+    private var topics: Set<String>  // those of the token, and those that the back end gave, come to what was asked for
     private var positions: [String: Position] = [:]
     private var seen: [String: Int] = [:]  // topic and origin of ephemeral messages -> the last counter
     private var unanswered: [Send] = []
@@ -117,7 +118,8 @@ public actor RingdialClient {
     ) {
         self.lookup = lookup
         self.user = user
-        self.groups = groups
+        asked = Set(groups.map { "g:\($0)" } + ["u:\(user)"])
+        topics = asked
         self.token = token
         self.onEvent = onEvent
     }
@@ -210,8 +212,12 @@ public actor RingdialClient {
 
     private func hello() -> Json {
         var resume: Json = [:]
-        for topic in groups.map({ "g:\($0)" }) + ["u:\(user)"] {
-            resume[topic] = positions[topic].map { ["epoch": $0.epoch, "offset": $0.offset] as Json } ?? ["offset": 0]
+        for topic in topics {
+            if let here = positions[topic] {
+                resume[topic] = ["epoch": here.epoch, "offset": here.offset] as Json
+            } else if asked.contains(topic) {
+                resume[topic] = ["offset": 0]
+            }
         }
         var hello: Json = ["op": "hello", "resume": resume]
         hello["replaces"] = session
@@ -243,12 +249,24 @@ public actor RingdialClient {
         spreadMs = welcome["retry_spread_ms"] as? Double ?? spreadMs
         new.patience = 2 * (welcome["heartbeat_ms"] as? Double ?? 25_000) / 1000 + slackSeconds
         for (topic, head) in welcome["topics"] as? [String: Json] ?? [:] {
-            if let code = head["error"] as? String { onEvent(.status(state: "refused", detail: "\(topic): \(code)")) }
-            if head["recovered"] as? String == "pending" { new.pending.insert(topic) }
+            if let code = head["error"] as? String {
+                onEvent(.status(state: "refused", detail: "\(topic): \(code)"))
+            } else {
+                stand(new, topic, head)
+            }
         }
         for send in unanswered { new.write(send.frame) }
         letGo()
         onEvent(.status(state: state, detail: new.node))
+    }
+
+    /// `welcome` and `recovered` tell where a topic stands. That is the position, if there is none and nothing else was asked for.
+    private func stand(_ at: Link, _ topic: String, _ head: Json) {
+        topics.insert(topic)
+        if positions[topic] == nil, let epoch = head["epoch"] as? String, let offset = head["offset"] as? Int, !asked.contains(topic) || offset == 0 {
+            positions[topic] = Position(epoch: epoch, offset: offset)
+        }
+        if head["recovered"] as? String == "pending" { at.pending.insert(topic) } else { at.pending.remove(topic) }
     }
 
     private func letGo() {
@@ -304,8 +322,13 @@ public actor RingdialClient {
         case "message": message(frame)
         case "gap": gap(frame)
         case "recovered":
-            from.pending.remove(frame["topic"] as? String ?? "")
+            stand(from, frame["topic"] as? String ?? "", frame)
             letGo()
+        case "removed":
+            let topic = frame["topic"] as? String ?? ""
+            topics.remove(topic)
+            positions[topic] = nil
+            onEvent(.status(state: "refused", detail: "\(topic): removed"))
         case "ack": take(frame["ref"] as? Int)?.answer.resume(returning: frame)
         case "error":
             if let ref = frame["ref"] as? Int { refused(ref, frame) } else { from.said = frame }
