@@ -20,9 +20,12 @@ export class Pipe {
   constructor(socket) {
     this.socket = socket;
     socket.on('data', (chunk) => this.#read(chunk));
+    socket.on('error', () => {});
+    // Services end connections on which nothing was asked for a while.
+    socket.on('close', () => this.#waiting.splice(0).forEach((resolve) => resolve({ status: 0, json: {} })));
   }
 
-  /** @param {string} path @param {string} token @returns {Promise<Answer>} */
+  /** @param {string} path @param {string} token @returns {Promise<Answer>} with status 0 if the connection ends before */
   get(path, token) {
     this.socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
     return new Promise((resolve) => this.#waiting.push(resolve));

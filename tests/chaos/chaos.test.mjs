@@ -91,7 +91,7 @@ for (const [what, changes, said] of /** @type {const} */ ([
   ['who is put off again and again', { most: 20 }, /^somebody needed 20 lookups$/],
 ])) {
   test(`a crowd, ${what}`, () => {
-    const report = { outages: [], slowedDown: 80, attempts: 180, most: 3, admissions: ADMISSIONS, ...changes };
+    const report = { returns: [], slowedDown: 80, attempts: 180, most: 3, admissions: ADMISSIONS, ...changes };
     assert.match(unpaced(/** @type {any} */ (report), { clients: 100, pace: 10, services: 2 }).join('; '), said);
   });
 }
