@@ -15,7 +15,7 @@ use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 /// How long a session waits to be told where it stands, milliseconds. Then it is told `pending`.
 pub(super) const ARRIVAL_WAIT_MS: u64 = 2_000;
 
-/// The same where no link to the topic's home stands, milliseconds. One to a node that has just joined stands sooner; to one
+/// The same where no link to the topic's home stands, or that seems dead, milliseconds. One to a node that has just joined stands sooner; to one
 /// that seems dead none will, and it takes its lease's end until the topic has another home.
 pub(super) const LINK_WAIT_MS: u64 = 100;
 
@@ -230,10 +230,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// Whether a topic's home is elsewhere, and out of reach; also if it has none.
+    /// Whether a topic's home is elsewhere, and out of reach or seems dead; also if it has none.
     fn is_unlinked(&self, name: &str) -> bool {
         match self.topics.get(name).map(|topic| &topic.place) {
-            Some(Place::There(home)) => !self.homes.is_linked(home),
+            Some(Place::There(home)) => !self.homes.is_linked(home) || self.is_suspected(home),
             Some(Place::Nowhere) => true,
             Some(Place::Here) | None => false,
         }

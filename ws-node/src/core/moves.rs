@@ -108,9 +108,15 @@ enum Look {
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
-    /// Members that seem dead: nobody is sent there.
+    /// Members that seem dead: nobody is sent there, and nobody waits for them.
     pub fn suspected(&mut self, suspects: Arc<Suspects>) {
         self.moves.suspects = suspects;
+        self.wait_for_links();
+    }
+
+    /// Whether a member seems dead.
+    pub(super) fn is_suspected(&self, id: &str) -> bool {
+        self.ring.member(id).is_some_and(|member| self.moves.suspects.contains(member))
     }
 
     /// The node is to go away. Its sessions are asked to move as soon as the ring says that it drains, or in a while if it

@@ -302,7 +302,7 @@ impl<S> Sessions<S> {
         self.unlinked.push_back((due_ms, key, name));
     }
 
-    /// Links were lost, or homes are elsewhere: whoever waits is looked at again at an earlier time.
+    /// Links were lost, or homes are elsewhere or seem dead: whoever waits is looked at again at an earlier time.
     pub(super) fn all_wait_for_links(&mut self, due_ms: u64) {
         let waiting = self.waiting.iter().filter(|(late_ms, ..)| *late_ms > due_ms);
         self.unlinked.extend(waiting.map(|(_, key, name)| (due_ms, *key, Arc::clone(name))));

@@ -1,5 +1,8 @@
 //! Sessions that come while the home of a topic is out of reach: welcome at once, and told later.
 
+use std::sync::Arc;
+
+use cluster::membership::Suspect;
 use cluster::ring::Ring;
 use serde_json::{Value, json};
 
@@ -64,6 +67,19 @@ fn whoever_waits_for_a_home_does_not_when_its_link_is_lost() {
     world.pass(500);
     world.cut(0, 1);
     assert_eq!(memory.ops(), [""; 0]);
+    world.pass(200);
+    assert_eq!(told(&memory, &user), PENDING);
+}
+
+#[test]
+fn nobody_waits_long_for_a_home_that_seems_dead() {
+    let (mut world, user) = astray();
+    let (_, memory) = world.connect(0, &user);
+    world.pass(500);
+    assert_eq!(memory.ops(), [""; 0]);
+    let dead = world.ring.member("n1").unwrap();
+    let dead = Suspect { id: dead.id.clone(), generation: dead.generation };
+    world.nodes[0].suspected(Arc::new([dead].into_iter().collect()));
     world.pass(200);
     assert_eq!(told(&memory, &user), PENDING);
 }
