@@ -39,6 +39,13 @@ test('what is good is good, and its figures are told', () => {
   assert.deepEqual([row.moves, row.killed, row.killed_p50_ms, row.left, row.without_ms, row.sockets], [4, 2, 395, 0, 0, 2]);
 });
 
+test('who had just moved to a killed node, and gave up its old connection with the new one, was hit by the kill', () => {
+  const both = [...GOOD, ...arrives(23_000, 5, 'n2'), see(23_010, 'gone', { socket: 5, code: 1006 }), see(23_010, 'gone', { socket: 4 }), see(23_010, 'status', { state: 'reconnecting' })];
+  const kills = [{ node: 'n2', at_ms: KILLED_MS }, { node: 'n2', at_ms: 23_008 }];
+  const { row, wrong } = verdict({ sightings: [...both, ...arrives(23_500, 6, 'n3'), see(23_505, 'status', { state: 'connected' })], played: { kills } });
+  assert.deepEqual([wrong, row.killed], [[], 3]);
+});
+
 /** A move in which the old socket is gone a second before the new one is welcome. */
 const HOLE = [see(23_000, 'gone', { socket: 4, code: 1000 }), ...arrives(23_995, 5, 'n3'), see(24_001, 'moved')];
 /** @param {Sighting[]} more */

@@ -12,9 +12,11 @@
 /** @typedef {{ node: string, code?: number, lost_ms: number, back_ms: number }} Hole a time in which a client had no socket that was welcome */
 
 /** A killed node's kernel closes its connections at once; a busy client hears of it later. */
-const AFTERMATH_MS = 5_000;
+const AFTERMATH_MS = 10_000;
 const CLOCK_MS = 250;
 const BROKEN = 1006;
+/** A client whose new connection breaks gives up the old one in the same breath. */
+const SAME_MS = 100;
 const SOCKETS_MAX = 2;
 const ACKNOWLEDGED_MIN = 0.9;
 const SHOWN = 5;
@@ -75,7 +77,9 @@ export function readClient({ name, sightings }) {
   const holes = [];
   /** @type {{ at_ms: number, state: string, node: string }[]} */
   const left = [];
-  let [most, moves, connected, node] = [0, 0, false, ''];
+  let [most, moves, connected] = [0, 0, false];
+  /** What ended last, or took the last one with it. */
+  let end = { node: '', code: /** @type {number | undefined} */ (undefined), at_ms: -Infinity };
   for (const { kind, at_ms, socket = 0, node: said = '', code, state = '' } of sightings) {
     if (kind === 'opening') opening.add(socket);
     if (kind === 'welcome') {
@@ -86,12 +90,13 @@ export function readClient({ name, sightings }) {
     }
     if (kind === 'gone') {
       opening.delete(socket);
-      node = welcome.get(socket) ?? node;
-      if (welcome.delete(socket) && welcome.size === 0) holes.push({ node, code, lost_ms: at_ms, back_ms: Infinity });
+      const along = code === undefined && end.code === BROKEN && at_ms - end.at_ms < SAME_MS;
+      if (welcome.has(socket) && !along) end = { node: welcome.get(socket) ?? '', code, at_ms };
+      if (welcome.delete(socket) && welcome.size === 0) holes.push({ node: end.node, code: end.code, lost_ms: at_ms, back_ms: Infinity });
     }
     if (kind === 'moved') moves++;
     if (kind === 'status') {
-      if (connected && state !== 'connected') left.push({ at_ms, state, node: [...welcome.values()].at(-1) ?? node });
+      if (connected && state !== 'connected') left.push({ at_ms, state, node: [...welcome.values()].at(-1) ?? end.node });
       connected = state === 'connected';
     }
     most = Math.max(most, opening.size + welcome.size);
