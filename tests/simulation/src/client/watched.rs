@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cluster::log::Position;
 use serde_json::Value;
 
-use super::connection::{Connection, position_of};
+use super::connection::{Connection, Request, position_of};
 use super::{Client, Wish};
 
 /// What its references of joins and leaves are called here: above all numbers of sends.
@@ -54,6 +54,21 @@ impl Client {
         Ok(None)
     }
 
+    /// Takes a node's answer to a join or leave over a socket that the session is not in the group; whether it is one. It left
+    /// before the join was answered, or what its new connection had not joined: either is as good as left.
+    pub(crate) fn is_out(&mut self, socket: u64, frame: &Value) -> bool {
+        let reference = frame["ref"].as_u64().filter(|_| frame["code"] == "not_joined");
+        let (Some(reference), Some(connection)) = (reference, self.on(socket)) else { return false };
+        match connection.answered(reference) {
+            Some(Request::Leave(topic)) => {
+                connection.stands.remove(&topic);
+                true
+            }
+            Some(Request::Join(_)) => true,
+            None => false,
+        }
+    }
+
     fn wishes_of(&mut self, hello: &Value) -> Vec<(String, Wish)> {
         let mut wishes = BTreeMap::from([(format!("u:{}", self.user), Wish::Nothing)]);
         let groups = hello["groups"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -80,10 +95,6 @@ pub(crate) fn watched(frame: &Value, sends: &BTreeMap<String, usize>) -> Option<
     }
     if let Some(reference) = watched_ref(&frame["ref"], sends) {
         frame["ref"] = reference.into();
-        if reference >= JOINS && frame["code"] == "not_joined" {
-            // It left a group that its new connection had not joined: that is as good as left.
-            frame["op"] = "ack".into();
-        }
     }
     Some(frame)
 }

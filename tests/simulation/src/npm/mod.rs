@@ -36,8 +36,8 @@ pub const PLANTED: [Planted; 9] = [
     Planted {
         name: "npm-forget-sends",
         module: "machine/outbox.js",
-        from: "left(entry) ? { ...entry, socket: 0 } : entry",
-        to: "entry",
+        from: "if (entry.socket === socket)",
+        to: "if (entry.socket)",
     },
     Planted {
         name: "npm-repeat-ephemeral",
@@ -66,8 +66,8 @@ pub const PLANTED: [Planted; 9] = [
     Planted {
         name: "npm-bear-silence",
         module: "machine/connected.js",
-        from: "if (t.now - link.heardAt >= deadline(link))",
-        to: "if (false)",
+        from: "if (t.suspect) {",
+        to: "if (false) {",
     },
     Planted {
         name: "npm-swap-sends",

@@ -165,7 +165,11 @@ impl World {
             self.check_promise(client, &frame);
             let mut state = self.shared.state();
             let mut facts = Facts { book: &mut self.book, log: &mut state.log, keeps_all: !self.plan.trims };
-            let taken = self.clients[client].take(socket, &frame, &mut facts);
+            let this = &mut self.clients[client];
+            let taken = match this.is_out(socket, &frame) {
+                true => Ok(Vec::new()),
+                false => this.take(socket, &frame, &mut facts),
+            };
             drop(state);
             if let Err(wrong) = taken {
                 self.shared.fail(format_args!("c{client} on {socket}: {wrong}"));
