@@ -152,7 +152,7 @@ describe('a crowd that returns', () => {
   test('evenly is good, and is drawn', () => {
     const { wrong, lines } = judgeReturns(even, CLIENTS);
     assert.deepEqual(wrong, []);
-    assert.match(lines.join('\n'), /450-500 ms +100 #{50}/);
+    assert.match(lines.join('\n'), / +100 #{50}/);
   });
   test('at once is found', () => assert.match(wrong(() => ({ chosen_ms: 0 })), /1000 of 1000 in tenth 1 of the window/));
   test('in half of the time is found', () => assert.match(wrong(({ chosen_ms }) => ({ chosen_ms: chosen_ms / 2 })), /200 of 1000 in tenth 1 [^]*\b0 of 1000 in tenth 6/));

@@ -61,15 +61,17 @@ function countsOf(fractions) {
   return counts;
 }
 
-/** A histogram by tenths of the window; what came after it is its own line. @param {string} what @param {number[]} times sorted @param {number} window_ms */
+/** A histogram by tenths of the window, or of as long as it took. @param {string} what @param {number[]} times sorted @param {number} window_ms */
 function told(what, times, window_ms) {
-  const inside = times.filter((ms) => ms < window_ms);
-  const counts = countsOf(inside.map((ms) => ms / window_ms));
-  const rows = counts.map((count, i) => [`${Math.round((window_ms * i) / PARTS)}-${Math.round((window_ms * (i + 1)) / PARTS)} ms`, count]);
-  const all = [...rows, ...(inside.length < times.length ? [['later', times.length - inside.length]] : [])];
-  const full = Math.max(1, ...all.map(([, count]) => Number(count)));
+  const span_ms = Math.max(window_ms, (times.at(-1) ?? 0) + 1);
+  const counts = countsOf(times.map((ms) => ms / span_ms));
+  const full = Math.max(1, ...counts);
   const at = (/** @type {number} */ q) => Math.round(times[Math.min(times.length - 1, Math.floor(times.length * q))] ?? 0);
-  return [`${what}: p50 ${at(0.5)}, p99 ${at(0.99)}, all ${at(1)} ms`, ...all.map(([range, count]) => `  ${String(range).padStart(12)} ${String(count).padStart(5)} ${'#'.repeat(Math.round((Number(count) / full) * BAR))}`)];
+  const rows = counts.map((count, i) => {
+    const range = `${Math.round((span_ms * i) / PARTS)}-${Math.round((span_ms * (i + 1)) / PARTS)} ms`;
+    return `  ${range.padStart(12)} ${String(count).padStart(5)} ${'#'.repeat(Math.round((count / full) * BAR))}`;
+  });
+  return [`${what}: p50 ${at(0.5)}, p99 ${at(0.99)}, all ${at(1)} ms`, ...rows];
 }
 
 /** @param {string} what @param {string[]} all */
