@@ -87,7 +87,8 @@ export class Talker {
 /**
  * Two talkers write to each other all the time while `trouble` happens and a little longer. Then each has had every text of
  * the other once and in order, and was told of each of its own where it is stored.
- * @param {Talker} one @param {string} a its name @param {Talker} other @param {string} b @param {() => Promise<void>} trouble
+ * @param {Talker} one @param {string} a its name @param {Talker} other @param {string} b
+ * @param {(more: (lines: number) => Promise<unknown>) => Promise<void>} trouble `more`: until so many more lines were typed
  */
 export async function talkThrough(one, a, other, b, trouble, every_ms = 40) {
   let count = 0;
@@ -96,10 +97,10 @@ export async function talkThrough(one, a, other, b, trouble, every_ms = 40) {
     one.say(`${a} says ${count}`);
     other.say(`${b} says ${count}`);
   }, every_ms);
+  const more = (/** @type {number} */ lines, from = count) => until('some more was typed', () => count >= from + lines, { within_ms: 30_000 });
   try {
-    await trouble();
-    const before = count;
-    await until('some more was said', () => count >= before + 20, { within_ms: 30_000 });
+    await trouble(more);
+    await more(20);
   } finally {
     clearInterval(talk);
   }

@@ -12,7 +12,10 @@ import { REPOSITORY } from '../harness/binaries.mjs';
 import { cluster } from '../harness/cluster.mjs';
 import { installed, Talker, talkThrough } from '../harness/talker.mjs';
 import { test } from '../harness/test.mjs';
+import { until } from '../harness/until.mjs';
 
+/** From line to line. A shell starts some processes for each. */
+const EVERY_MS = 250;
 const EXAMPLES = path.join(REPOSITORY, 'examples');
 // A compiler that ends soon: no second stage of compilation, no parallel collector.
 const JAVA = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
@@ -59,10 +62,14 @@ test('clients in three languages lose and repeat nothing while a node is drained
     ring.node(drained).process.signal('SIGTERM');
     for (const { one } of pairs) await one.until('has moved', () => one.err.includes('moved: '));
     await ring.node(drained).process.exited;
+    // Lines that are written to it and never answered.
+    ring.node(killed).process.signal('SIGSTOP');
+    const stopped = Date.now();
+    await until('some lines were typed', () => Date.now() > stopped + 4 * EVERY_MS);
     await ring.kill(ring.node(killed));
     for (const { other } of pairs) await other.until('is back', () => other.err.split('connected: ').length > 2, 90_000);
   })();
-  const talks = await Promise.all(pairs.map(({ a, b, one, other }) => talkThrough(one, a, other, b, () => trouble, 250)));
+  const talks = await Promise.all(pairs.map(({ a, b, one, other }) => talkThrough(one, a, other, b, () => trouble, EVERY_MS)));
   for (const { heard, expected, sent } of talks.flat()) {
     assert.deepEqual(heard.texts, expected, 'each once, in order');
     assert.deepEqual(heard.offsets, sent, 'where their senders were told');

@@ -6,6 +6,8 @@ import { cluster } from '../harness/cluster.mjs';
 import { installed, Talker, talkThrough } from '../harness/talker.mjs';
 import { test } from '../harness/test.mjs';
 
+/** A new home waits so long before it tells who is there. */
+const GRACE = ['--presence-grace', '1s'];
 const CHAT = path.join(REPOSITORY, 'examples/python/chat.py');
 
 /** @param {import('node:test').TestContext} t @param {import('../harness/cluster.mjs').Cluster} ring @param {string} me @param {string} to */
@@ -16,7 +18,7 @@ async function talker(t, ring, me, to) {
 }
 
 test('the Python chat: users, a group, who is there, what was said before', { within_ms: 120_000 }, async (t) => {
-  const ring = await cluster({ store: 'embedded', nodes: 3 });
+  const ring = await cluster({ store: 'embedded', nodes: 3, flags: { node: GRACE } });
   t.after(() => ring.stop());
   const alice = await talker(t, ring, 'alice', 'bob');
   alice.say('nobody is there');
@@ -47,13 +49,16 @@ test('the Python client loses and repeats nothing while its node is drained and 
   const [one, other] = [await talker(t, ring, a, b), await talker(t, ring, b, a)];
   const [drained, killed] = [ring.node(document.home(a)), ring.node(document.home(b))];
 
-  const talks = await talkThrough(one, a, other, b, async () => {
+  const talks = await talkThrough(one, a, other, b, async (more) => {
     await one.until('talks', () => one.sent.length > 10);
     drained.process.signal('SIGTERM');
     await one.until('has moved', () => one.err.includes('moved: '));
     await drained.process.exited;
     const stored = one.sent.length;
     await one.until('talks on', () => one.sent.length > stored + 10);
+    // Lines that are written to it and never answered.
+    killed.process.signal('SIGSTOP');
+    await more(5);
     await ring.kill(killed);
     await other.until('is back', () => other.err.split('connected: ').length > 2, 60_000);
   });

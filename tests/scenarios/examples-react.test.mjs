@@ -55,7 +55,7 @@ async function guest(chromium, url, me) {
 
 test('the React chat: two people, rooms, presence, history, status', { within_ms: 180_000 }, async (t) => {
   const origin = await built(t);
-  const ringdial = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0', '--cors-origin', origin]);
+  const ringdial = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0', '--cors-origin', origin, '--presence-grace', '1s']);
   t.after(() => ringdial.stop('SIGTERM', 40_000));
   const url = `${origin}/?lookup=${encodeURIComponent(`${(await ringdial.readyLine()).url}/lookup`)}`;
   const chromium = await browser(t);
