@@ -36,8 +36,8 @@ pub const PLANTED: [Planted; 9] = [
     Planted {
         name: "npm-forget-sends",
         module: "machine/outbox.js",
-        from: "if (entry.socket === socket)",
-        to: "if (entry.socket)",
+        from: "t.outbox.map((entry) => (left(entry) ? { ...entry, socket: 0 } : entry))",
+        to: "t.outbox.filter((entry) => !left(entry))",
     },
     Planted {
         name: "npm-repeat-ephemeral",
