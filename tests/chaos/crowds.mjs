@@ -11,7 +11,7 @@ const BACK_MS = 60_000;
 const OTHERS = 2;
 /** Of a crowd that comes at once, at least this part has to wait. */
 const SLOWED_MIN = 0.1;
-const LOOKUPS_MAX = 8;
+const LOOKUPS_MAX = 12;
 /** What the bucket of one lookup service holds: a tenth of a second's worth, ten at least (docs/PROTOCOL.md, pace). */
 const BUCKET_MIN = 10;
 
