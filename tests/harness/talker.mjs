@@ -104,10 +104,10 @@ export async function talkThrough(one, a, other, b, trouble, every_ms = 40) {
   } finally {
     clearInterval(talk);
   }
-  for (const talker of [one, other]) await talker.until(`its ${count} messages are stored`, () => talker.sent.length >= count, 60_000);
+  for (const talker of [one, other]) await talker.until(`its ${count} messages are stored`, () => talker.sent.length >= count, 120_000);
   const expected = (/** @type {string} */ name) => Array.from({ length: count }, (_, i) => `${name} says ${i + 1}`);
-  await one.until('it heard all', () => one.heard(`u:${a}`, b).texts.length >= count);
-  await other.until('it heard all', () => other.heard(`u:${b}`, a).texts.length >= count);
+  await one.until('it heard all', () => one.heard(`u:${a}`, b).texts.length >= count, 60_000);
+  await other.until('it heard all', () => other.heard(`u:${b}`, a).texts.length >= count, 60_000);
   return [
     { heard: one.heard(`u:${a}`, b), expected: expected(b), sent: other.sent },
     { heard: other.heard(`u:${b}`, a), expected: expected(a), sent: one.sent },

@@ -15,7 +15,7 @@ import { test } from '../harness/test.mjs';
 import { until } from '../harness/until.mjs';
 
 /** From line to line. A shell starts some processes for each. */
-const EVERY_MS = 250;
+const EVERY_MS = 400;
 const EXAMPLES = path.join(REPOSITORY, 'examples');
 // A compiler that ends soon: no second stage of compilation, no parallel collector.
 const JAVA = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC'];
