@@ -33,7 +33,7 @@ export function judge({ platform, figures, clients, findings }, played, scale) {
     joins: played.joins, drains: played.drains, kills: played.kills.length, moves: read.reduce((sum, { moves }) => sum + moves, 0),
     lost: figures.lost, repeated: figures.repeated, disordered: figures.disordered, strange: figures.unexpected + figures.altered,
     killed: killed.length, killed_p50_ms: killed[Math.floor(killed.length / 2)] ?? 0, killed_max_ms: killed.at(-1) ?? 0,
-    left: flickers.length, without_ms: holes.reduce((sum, { ms }) => sum + ms, 0), sockets: Math.max(0, ...read.map(({ most }) => most)),
+    left: flickers.length, without_ms: Math.round(holes.reduce((sum, { ms }) => sum + ms, 0)), sockets: Math.max(0, ...read.map(({ most }) => most)),
   };
   const wrong = [
     ...findings,
