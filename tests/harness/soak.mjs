@@ -35,9 +35,10 @@ export async function soak(ring, tell) {
   const held = monitorEventLoopDelay();
   held.enable();
   const { seconds, sent } = await traffic.run(() => traffic.counts.sent >= MESSAGES && traffic.reconnects >= RECONNECTS_MIN);
+  // Before the checker holds it itself.
+  held.disable();
   const began = Date.now();
   const outcome = await traffic.settle(30_000).then(() => undefined, (error) => error);
-  held.disable();
   const { counts, reconnects, retries } = traffic;
   const held_ms = held.max / 1e6;
   const { delivered, received, overlapped, replayed, acknowledgedCount } = checker;
