@@ -26,7 +26,7 @@ pub struct Planted {
 }
 
 /// All of them.
-pub const PLANTED: [Planted; 9] = [
+pub const PLANTED: [Planted; 8] = [
     Planted {
         name: "npm-forget-positions",
         module: "machine/topics.js",
@@ -74,12 +74,6 @@ pub const PLANTED: [Planted; 9] = [
         module: "machine/outbox.js",
         from: "t.outbox = t.outbox.flatMap(",
         to: "t.outbox = [...t.outbox].reverse().flatMap(",
-    },
-    Planted {
-        name: "npm-drop-groups",
-        module: "machine/topics.js",
-        from: "said.groups.push(name.slice(2))",
-        to: "0",
     },
 ];
 
