@@ -187,9 +187,11 @@ class RingdialClient(
     /** `welcome` and `recovered` tell where a topic stands. That is the position, if there is none and nothing else was asked for. */
     private fun stand(at: Link, topic: String, head: JsonObject) {
         topics += topic
+        // Its head may be another one by the time it has recovered.
+        if (head.text("recovered") == "pending") return at.pending.plusAssign(topic)
+        at.pending -= topic
         val there = head.text("epoch")?.let { Position(it, head.long("offset")!!) }
         if (there != null && (!isAsked(topic) || there.offset == 0L)) positions.putIfAbsent(topic, there)
-        if (head.text("recovered") == "pending") at.pending += topic else at.pending -= topic
     }
 
     /** Whether all of it is wanted. */

@@ -446,11 +446,13 @@ class Client:
     def _stand(self, link: Link, name: str, head: Json) -> None:
         """`welcome`, `ack` of a join and `recovered` tell where a topic stands."""
         topic = self._topics.setdefault(name, Topic())
+        pending = head["recovered"] == "pending"
+        link.settle(name, pending=pending)
+        if pending:
+            return  # its head may be another one by the time it has recovered
         if topic.position is None and "epoch" in head and (topic.asked is None or head["offset"] == 0):
             topic.position = head["epoch"], head["offset"]
-        link.settle(name, pending=head["recovered"] == "pending")
-        if head["recovered"] != "pending":
-            topic.joined.set()
+        topic.joined.set()
 
     def _refuse(self, link: Link, name: str, code: str) -> None:
         link.settle(name)

@@ -263,10 +263,14 @@ public actor RingdialClient {
     /// `welcome` and `recovered` tell where a topic stands. That is the position, if there is none and nothing else was asked for.
     private func stand(_ at: Link, _ topic: String, _ head: Json) {
         topics.insert(topic)
+        if head["recovered"] as? String == "pending" {
+            at.pending.insert(topic)
+            return  // its head may be another one by the time it has recovered
+        }
+        at.pending.remove(topic)
         if positions[topic] == nil, let epoch = head["epoch"] as? String, let offset = head["offset"] as? Int, !asked.contains(topic) || offset == 0 {
             positions[topic] = Position(epoch: epoch, offset: offset)
         }
-        if head["recovered"] as? String == "pending" { at.pending.insert(topic) } else { at.pending.remove(topic) }
     }
 
     private func letGo() {

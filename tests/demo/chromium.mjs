@@ -13,8 +13,8 @@ import { registerToken } from '../harness/secrets.mjs';
 /** url folder -> folder: what pages are served */
 const FOLDERS = { ringdial: path.join(REPOSITORY, 'js-client/dist/esm'), demo: import.meta.dirname };
 const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><title>demo</title><script type="module" src="/demo/in-page.mjs"></script>';
-/** Chromium says so of every connection that is refused, as those to a killed node are. */
-const EXPECTED = /^console: WebSocket connection to /;
+/** Chromium says so of every connection that is refused, as those to a killed node are, and of lookups that are told to come later. */
+const EXPECTED = /^console: (WebSocket connection to |Failed to load resource: .* status of (429|503))/;
 
 export class Chromium {
   /** @type {Page[]} */

@@ -13,4 +13,4 @@ export const FULL = {
 };
 
 /** @type {Scale} Other tests may want the two cores, too. */
-export const SHORT = { ...FULL, name: 'short', clients: 12, pages: 1, rate: 100, seconds: 25, joins: 2, drains: 2, kills: 1, share: 0.5, crowd: 300, crowds: 2 };
+export const SHORT = { ...FULL, name: 'short', clients: 12, pages: 1, rate: 100, seconds: 25, joins: 2, drains: 2, kills: 1, share: 0.5, crowd: 500, crowds: 2 };

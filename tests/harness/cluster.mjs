@@ -86,6 +86,14 @@ export class Cluster {
       await Promise.all(looking);
     }
     for (const service of services) if (this.idsOf(service).length > 0) await this.untilAgreed(service);
+    if (store !== 'embedded') for (const service of services) await this.#untilLinked(service);
+  }
+
+  /** Waits until each node has its links to and from the others: whose home is out of reach is told that the topic is pending. @param {string} service */
+  async #untilLinked(service) {
+    const nodes = this.nodes.filter((node) => node.service === service);
+    for (const node of nodes)
+      await until(`node ${node.id} has its links`, async () => (await metric(node, 'ringdial_peer_links_open', {})) >= 2 * (nodes.length - 1), { within_ms: 20_000 });
   }
 
   /** Waits until lookup services and nodes go by the same ring: until then a node may think that it is a home and is none. */

@@ -10,7 +10,8 @@ import { PYTHON, documented, inPython, judged } from './conformance-client.mjs';
 
 /** Of a run, however slow the machine. */
 const RUN_MS = 110_000;
-const WITHIN = { within_ms: RUN_MS + 10_000 };
+/** Of a test: it may have to wait for others, and to try again. */
+const WITHIN = { within_ms: 3 * RUN_MS };
 
 /** @typedef {import('./conformance-client.mjs').Faults} Faults */
 /** @typedef {Awaited<ReturnType<typeof judged>>} Judged */
@@ -92,9 +93,12 @@ const PLANTED = {
 };
 
 /** Those that only times tell from good ones: a busy machine may hide them once. */
-const BY_TIMES = ['jitter', 'back-off', 'retry-after', 'stops', 'token-once', 'slow-down', 'failed-move'];
+const BY_TIMES = ['at-once', 'jitter', 'back-off', 'retry-after', 'stops', 'token-once', 'slow-down', 'failed-move'];
 
-/** Everything runs at once: it is waiting, for the most part. */
+/** So often a run is tried in which nothing else was wrong. */
+const TRIES = 4;
+
+/** Those that are spoilt run at once: they wait, for the most part. */
 /** @type {Record<string, Promise<Judged>>} */
 const whole = {};
 const NO_PYTHON = !existsSync(PYTHON) && 'tests/run --only install makes tests/.venv';
@@ -106,7 +110,8 @@ const running = /** @type {import('node:test').TestContext} */ (/** @type {unkno
 before(() => {
   whole.npm = judged(running, { client: documented });
   if (!NO_PYTHON) whole.Python = judged(running, { client: inPython });
-  for (const [name, plant] of Object.entries(PLANTED)) spoilt.set(name, judged(running, plant));
+  const good = Promise.allSettled(Object.values(whole));
+  for (const [name, plant] of Object.entries(PLANTED)) spoilt.set(name, good.then(() => judged(running, plant)));
   // Whoever awaits them hears of it.
   for (const run of [...Object.values(whole), ...spoilt.values()]) run.catch(() => {});
 });
@@ -114,9 +119,11 @@ after(async () => {
   for (const end of endings) await end();
 });
 
-for (const [name, skip] of Object.entries({ npm: false, Python: NO_PYTHON })) {
+for (const [name, { client, skip }] of Object.entries({ npm: { client: documented, skip: false }, Python: { client: inPython, skip: NO_PYTHON } })) {
   test(`the ${name} client keeps every rule`, { ...WITHIN, skip }, async () => {
-    const { code, rules, summary } = await whole[name];
+    let run = await whole[name];
+    for (let tries = 1; run.broken.length > 0 && run.broken.every((rule) => BY_TIMES.includes(rule)) && tries < TRIES; tries++) run = await judged(running, { client });
+    const { code, rules, summary } = run;
     assert.deepEqual(rules.filter(({ outcome }) => outcome !== 'ok'), []);
     assert.ok(rules.length > 30, String(rules.length));
     assert.equal(summary.ok, true);
@@ -127,7 +134,7 @@ for (const [name, skip] of Object.entries({ npm: false, Python: NO_PYTHON })) {
 for (const [name, { only, rule, faults }] of Object.entries(PLANTED)) {
   test(`a client that ${name} breaks the rule ${rule}`, WITHIN, async () => {
     let run = await /** @type {Promise<Judged>} */ (spoilt.get(name));
-    for (let tries = 1; BY_TIMES.includes(rule) && !run.broken.includes(rule) && tries < 4; tries++) run = await judged(running, { only, faults });
+    for (let tries = 1; BY_TIMES.includes(rule) && !run.broken.includes(rule) && tries < TRIES; tries++) run = await judged(running, { only, faults });
     const found = run.rules.find((found) => found.rule === rule);
     assert.ok(run.broken.includes(rule), JSON.stringify(run.rules.filter(({ outcome }) => outcome !== 'ok')));
     assert.ok(found.seen && found.remedy && found.section.startsWith('docs/PROTOCOL.md#'), JSON.stringify(found));

@@ -34,9 +34,9 @@ async function kotlin(t) {
   return ['java', ...JAVA, '-cp', `${out}:${libraries}`, 'ringdial.ChatKt'];
 }
 
-test('clients in three languages lose and repeat nothing while a node is drained and another one killed', { within_ms: 300_000 }, async (t) => {
+test('clients in three languages lose and repeat nothing while a node is drained and another one killed', { within_ms: 600_000 }, async (t) => {
   const python = [installed('.venv/bin/python'), path.join(EXAMPLES, 'python/chat.py')];
-  const [compiled, ring] = await Promise.all([kotlin(t), cluster({ nodes: 3 })]);
+  const [compiled, ring] = await Promise.all([kotlin(t), cluster({ nodes: 3, flags: { node: ['--drain-deadline', '150s'] } })]);
   t.after(() => ring.stop());
   const shell = [path.join(EXAMPLES, 'shell/chat.sh')];
   const document = await ring.ring();
@@ -60,7 +60,7 @@ test('clients in three languages lose and repeat nothing while a node is drained
   const trouble = (async () => {
     for (const one of all) await one.until('talks', () => one.sent.length > 3);
     ring.node(drained).process.signal('SIGTERM');
-    for (const { one } of pairs) await one.until('has moved', () => one.err.includes('moved: '));
+    for (const { one } of pairs) await one.until('has moved', () => one.err.includes('moved: '), 120_000);
     await ring.node(drained).process.exited;
     // Lines that are written to it and never answered.
     ring.node(killed).process.signal('SIGSTOP');

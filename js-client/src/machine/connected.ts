@@ -143,10 +143,9 @@ function lost(t: Turn, link: Link, failure: Failure): void {
   t.old = 0;
   t.suspect = false;
   t.phase = "reconnecting";
-  if (t.now - link.since >= (policy === "lost" ? HELD_MS : HEALTHY_MS)) {
-    t.failures = 0;
-    t.refreshed = false;
-  }
+  const held = t.now - link.since;
+  if (held >= (policy === "lost" ? HELD_MS : HEALTHY_MS)) t.failures = 0;
+  if (held >= HEALTHY_MS) t.refreshed = false;
   // Also where a node ends the old session (`bye`, 1000) for the `replaces` of the new one, whose `welcome` is still to come.
   if (t.dial && policy !== "stop" && policy !== "refresh") {
     act(t, "arm", "loop", t.config.openMs);
