@@ -65,7 +65,7 @@ test('none: nobody is asked, only new connections go by the new ring', { within_
 test('no more than --move-rate a second are asked', { within_ms: 90_000 }, async (t) => {
   /** @type {Meter[]} */
   let meters = [];
-  const { ring, away } = await grown(t, ['--move-rate', String(RATE)], names(150), async (ring) => {
+  const { ring, away } = await grown(t, ['--move-rate', String(RATE)], names(240), async (ring) => {
     meters = ['n1', 'n2'].map((id) => new Meter(ring.node(id)));
     await Promise.all(meters.map((meter) => meter.read()));
   });

@@ -15,6 +15,8 @@ pub struct Homes<L, W> {
     nodes: HashMap<String, Home<L, W>>,
     /// The last number given to a message or a call. Never goes back, also over generations.
     number: u64,
+    /// When it was asked last what is overdue, milliseconds.
+    pub(super) now_ms: u64,
 }
 
 /// Why a message or a question was not taken.
@@ -30,7 +32,7 @@ pub enum NotTaken {
 
 impl<L, W> Default for Homes<L, W> {
     fn default() -> Self {
-        Self { nodes: HashMap::default(), number: 0 }
+        Self { nodes: HashMap::default(), number: 0, now_ms: 0 }
     }
 }
 
@@ -136,18 +138,19 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
 
     /// Sends what could not be sent before, and begins again with homes that refused a message. Call it now and then.
     pub fn pump(&mut self) {
-        self.nodes.values_mut().for_each(Home::pump);
+        self.nodes.values_mut().for_each(|home| home.pump(self.now_ms));
     }
 
     /// The same for one home.
     pub fn pump_home(&mut self, node: &str) {
         if let Some(home) = self.nodes.get_mut(node) {
-            home.pump();
+            home.pump(self.now_ms);
         }
     }
 
     /// Gives up on what was not answered in time.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Event<W>> {
+        self.now_ms = now_ms;
         let overdue = self.nodes.values_mut().flat_map(|home| home.take_overdue(now_ms));
         overdue.map(|call| Event::Failed(call.part, ErrorCode::Unavailable)).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{LinkSink, Part};
+use super::{CALL_WAIT_MS, LinkSink, Part, SEND_WITHIN_MS};
 use crate::wire::peer::{ToHome, encode};
 
 /// Bytes of unanswered calls that are kept for one home.
@@ -106,9 +106,9 @@ impl<L: LinkSink, W> Home<L, W> {
     }
 
     /// Sends what is parked, in order, as far as the link takes it.
-    pub(super) fn pump(&mut self) {
+    pub(super) fn pump(&mut self, now_ms: u64) {
         let Some((_, sink)) = &self.link else { return };
-        if !send_parked(sink, &mut self.questions) {
+        if !send_parked(sink, self.questions.values_mut()) {
             return;
         }
         if self.refused {
@@ -118,7 +118,8 @@ impl<L: LinkSink, W> Home<L, W> {
             }
             self.refused = false;
         }
-        if self.backlog && send_parked(sink, &mut self.messages) {
+        let in_time = self.messages.values_mut().filter(|call| !call.is_late(now_ms));
+        if self.backlog && send_parked(sink, in_time) {
             self.backlog = false;
         }
     }
@@ -156,10 +157,12 @@ impl<L: LinkSink, W> Home<L, W> {
         messages.chain(questions.map(|(n, call)| (Kind::Question, n, call))).collect()
     }
 
+    /// What waited for too long for its answer, or for being sent.
     pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Call<W>> {
         let mut taken = Vec::new();
         for kind in [Kind::Message, Kind::Question] {
-            let overdue = self.calls(kind).iter().filter(|(_, call)| call.due_ms <= now_ms);
+            let late = |call: &Call<W>| kind == Kind::Message && call.parked && call.is_late(now_ms);
+            let overdue = self.calls(kind).iter().filter(|(_, call)| call.due_ms <= now_ms || late(call));
             let numbers: Vec<u64> = overdue.map(|(number, _)| *number).collect();
             taken.extend(numbers.into_iter().filter_map(|number| self.take(kind, number)));
         }
@@ -181,14 +184,19 @@ impl<L: LinkSink, W> Home<L, W> {
 // === impl Call ===
 
 impl<W> Call<W> {
+    /// Whether a message must not be sent any more ([`SEND_WITHIN_MS`]).
+    pub(super) fn is_late(&self, now_ms: u64) -> bool {
+        self.due_ms <= now_ms + (CALL_WAIT_MS - SEND_WITHIN_MS)
+    }
+
     fn cost(&self) -> usize {
         self.part.frame.len() + CALL_COST
     }
 }
 
 /// Whether all of it went out.
-fn send_parked<W>(sink: &impl LinkSink, calls: &mut BTreeMap<u64, Call<W>>) -> bool {
-    for call in calls.values_mut().filter(|call| call.parked) {
+fn send_parked<'c, W: 'c>(sink: &impl LinkSink, calls: impl Iterator<Item = &'c mut Call<W>>) -> bool {
+    for call in calls.filter(|call| call.parked) {
         if !sink.send(call.part.frame.clone()) {
             return false;
         }

@@ -26,6 +26,12 @@ pub use self::reroute::split_question;
 /// How long a message or a question waits for its home's answer, milliseconds.
 pub const CALL_WAIT_MS: u64 = 5_000;
 
+/// How long after it was taken a message may be sent to a home, milliseconds, be it again or for the first time; after that it
+/// fails. A home may refuse what waits there for longer, and store what came behind it: if that answer is lost, sending
+/// the message once more would store it behind them, and its sender would never have heard of an error. Less than homes wait, by more
+/// than clocks that tick and processes that are starved are late.
+pub const SEND_WITHIN_MS: u64 = 3_500;
+
 /// Where a link's frames go: a bounded queue that never waits.
 pub trait LinkSink: Send {
     /// Queues a frame; false if it could not.

@@ -52,6 +52,10 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
             self.entry(node).keep(Kind::Message, number, call);
             return;
         }
+        if call.is_late(self.now_ms) {
+            events.push(Event::Failed(part, ErrorCode::Unavailable));
+            return;
+        }
         let (message, due_ms) = (Outgoing::of(&publish), call.due_ms);
         if !staying.is_empty() {
             if !call.parked {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::homes::{Origin, Outcome, Outgoing, RequestKey};
+use cluster::homes::{CALL_WAIT_MS, Origin, Outcome, Outgoing, RequestKey, SEND_WITHIN_MS};
 use cluster::log::{Batch, Fence, LogError, Opened, Position};
 use cluster::planted::{self, Bug};
 use cluster::wire::codes::ErrorCode;
@@ -21,6 +21,7 @@ use crate::frames;
 
 /// How long a message waits for the log, milliseconds. Less than its sender waits for the answer.
 const STORE_WAIT_MS: u64 = 4_000;
+const _: () = assert!(SEND_WITHIN_MS < STORE_WAIT_MS && STORE_WAIT_MS < CALL_WAIT_MS);
 
 /// Bytes that may wait for the log in all, with what they take beside.
 const STORE_BYTES_MAX: usize = 64 * 1024 * 1024;

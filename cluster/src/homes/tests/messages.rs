@@ -89,7 +89,7 @@ fn a_refusal_of_what_was_given_up_still_has_to_be_ended() {
     let numbers = link.numbers();
     assert_eq!(world.homes.expire(CALL_WAIT_MS).len(), 1);
     world.homes.not_home("n0", numbers[0]);
-    world.send("n0", &["u:a"]).unwrap();
+    world.send_due("n0", &["u:a"], 2 * CALL_WAIT_MS).unwrap();
     assert_eq!(link.take(), []);
     world.homes.pump();
     assert_eq!(link.counters(), [0, 2]);
@@ -173,13 +173,14 @@ fn what_may_wait_has_a_bound_in_bytes() {
 fn what_is_overdue_is_given_up_wherever_it_is() {
     let mut world = World::new(2);
     let link = world.open("n0");
-    world.send_due("n0", &["u:a"], 10).unwrap();
-    world.send_due("n0", &["u:b"], 20).unwrap();
-    world.send_due("n1", &["u:c", "u:d"], 10).unwrap();
+    world.send_due("n0", &["u:a"], CALL_WAIT_MS).unwrap();
+    world.send_due("n0", &["u:b"], CALL_WAIT_MS + 1).unwrap();
+    world.send_due("n1", &["u:c", "u:d"], CALL_WAIT_MS).unwrap();
     let numbers = link.numbers();
-    assert_eq!(world.homes.expire(9), []);
-    let mut failed = world.homes.expire(10);
-    failed.sort_by_key(|event| matches!(event, Event::Failed(part, _) if part.waiter == 3));
+    assert_eq!(world.homes.expire(SEND_WITHIN_MS - 1), []);
+    let unsent = world.homes.expire(SEND_WITHIN_MS);
+    assert_eq!(world.homes.expire(CALL_WAIT_MS - 1), []);
+    let failed: Vec<_> = world.homes.expire(CALL_WAIT_MS).into_iter().chain(unsent).collect();
     let told = failed.iter().map(|event| match event {
         Event::Failed(part, code) => (part.waiter, part.topics(), *code),
         other => panic!("{other:?}"),
@@ -192,6 +193,20 @@ fn what_is_overdue_is_given_up_wherever_it_is() {
     assert_eq!(world.homes.published("n0", numbers[0]), None, "too late");
     assert_eq!(world.homes.published("n0", numbers[1]).unwrap().waiter, 2);
     assert_eq!(world.homes.waiting_bytes(), 0);
+}
+
+#[test]
+fn what_a_home_may_have_refused_unheard_is_not_sent_again_behind_what_it_may_have_stored() {
+    let mut world = World::new(1);
+    let link = world.open("n0");
+    world.send_due("n0", &["u:a"], CALL_WAIT_MS).unwrap();
+    world.send_due("n0", &["u:a"], CALL_WAIT_MS + 1).unwrap();
+    assert_eq!(link.counters(), [1, 2]);
+    assert_eq!(world.homes.expire(SEND_WITHIN_MS), [], "it may still answer");
+    world.cut("n0");
+    assert_eq!(world.open("n0").counters(), [2]);
+    let failed = world.homes.expire(SEND_WITHIN_MS);
+    assert!(matches!(&failed[..], [Event::Failed(part, ErrorCode::Unavailable)] if part.waiter == 1));
 }
 
 #[test]

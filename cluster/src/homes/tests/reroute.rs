@@ -87,11 +87,25 @@ fn what_moves_has_no_more_time_than_before() {
     let moves = inbox_from_to(("n0", &old), ("n2", &new), 0);
     let stays = inbox_from_to(("n0", &old), ("n0", &new), 0);
     let mut world = World::new(2);
-    world.send_due("n0", &[&moves, &stays], 20).unwrap();
-    world.homes.ask("n0", Question::User(&moves[2..]), 9, 20).unwrap();
+    world.send_due("n0", &[&moves, &stays], CALL_WAIT_MS).unwrap();
+    world.homes.ask("n0", Question::User(&moves[2..]), 9, CALL_WAIT_MS).unwrap();
     world.follow(&new);
-    assert_eq!(world.homes.expire(19), []);
-    assert_eq!(world.homes.expire(20).len(), 3, "both parts of the message, and the question");
+    assert_eq!(world.homes.expire(SEND_WITHIN_MS - 1), []);
+    assert_eq!(world.homes.expire(SEND_WITHIN_MS).len(), 2, "both parts of the message: they were not sent");
+    assert_eq!(world.homes.expire(CALL_WAIT_MS).len(), 1, "the question");
+}
+
+#[test]
+fn what_the_old_home_may_have_refused_unheard_fails() {
+    let (old, new) = rings();
+    let moves = inbox_from_to(("n0", &old), ("n2", &new), 0);
+    let mut world = World::new(2);
+    let (_link, next) = (world.open("n0"), world.open("n2"));
+    world.send_due("n0", &[&moves], CALL_WAIT_MS).unwrap();
+    world.send_due("n0", &[&moves], CALL_WAIT_MS + 1).unwrap();
+    assert_eq!(world.homes.expire(SEND_WITHIN_MS), []);
+    assert_eq!(waiters(&world.follow(&new)), [(1, vec![moves], "unavailable")]);
+    assert_eq!(next.counters(), [2]);
 }
 
 #[test]

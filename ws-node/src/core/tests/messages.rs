@@ -1,5 +1,6 @@
 //! Messages: one hop, once, in order; and what the sender is told.
 
+use cluster::homes::SEND_WITHIN_MS;
 use serde_json::json;
 
 use super::world::World;
@@ -87,7 +88,7 @@ fn an_unreachable_home_is_told_after_a_while_and_not_forgotten_by_the_sender() {
             r#"{{"op":"send","ref":2,"to":{{"users":["{sender}","{bob}"]}},"ephemeral":true,"data":2}}"#
         ),
     );
-    world.pass(4_900);
+    world.pass(SEND_WITHIN_MS - 100);
     assert_eq!(alice.data(), [2]);
     world.pass(200);
     let answers = alice.take();
