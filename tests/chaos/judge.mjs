@@ -1,4 +1,5 @@
 /** The judge of a scene. Pure: from what the worlds, the stage and the rings tell, its figures and whatever is wrong. */
+import { SHOWN, shown } from '../harness/shown.mjs';
 
 /** @typedef {import('./world.mjs').Report} Report */
 /** @typedef {import('./world.mjs').SessionReport} SessionReport */
@@ -23,7 +24,6 @@ const CLOCK_MS = 250;
 const BROKEN = 1006;
 const SHARE_MIN = 0.5;
 const ACKNOWLEDGED_MIN = 0.9;
-const SHOWN = 5;
 
 /** @param {Evidence} evidence */
 export function judge(evidence) {
@@ -129,9 +129,4 @@ function quantile(sorted, q) {
 function summed(all) {
   const names = Object.keys(all[0] ?? {});
   return /** @type {T} */ (Object.fromEntries(names.map((name) => [name, all.reduce((sum, one) => sum + one[name], 0)])));
-}
-
-/** @param {string} what @param {string[]} all */
-function shown(what, all) {
-  return all.length === 0 ? [] : [`${all.length} ${what}: ${all.slice(0, SHOWN).join('; ')}`];
 }

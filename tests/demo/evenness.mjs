@@ -1,4 +1,5 @@
 /** The judge of a crowd's return after a SIGKILL, and its histograms. Pure. */
+import { shown } from '../harness/shown.mjs';
 
 /**
  * @typedef {object} Returned what a client did
@@ -18,7 +19,6 @@ const DEVIATIONS = 6;
 /** Timers and clocks each drop what is below a millisecond. */
 const ROUNDING_MS = 2;
 const BAR = 50;
-const SHOWN = 5;
 
 /** @param {Returned[]} all @param {number} clients that there were */
 export function judgeReturns(all, clients) {
@@ -72,9 +72,4 @@ function told(what, times, window_ms) {
     return `  ${range.padStart(12)} ${String(count).padStart(5)} ${'#'.repeat(Math.round((count / full) * BAR))}`;
   });
   return [`${what}: p50 ${at(0.5)}, p99 ${at(0.99)}, all ${at(1)} ms`, ...rows];
-}
-
-/** @param {string} what @param {string[]} all */
-function shown(what, all) {
-  return all.length === 0 ? [] : [`${all.length} ${what}: ${all.slice(0, SHOWN).join('; ')}`];
 }

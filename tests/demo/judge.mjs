@@ -2,6 +2,7 @@
  * The judge of clients while nodes join, drain and are killed. Pure: from what watchers saw in each client, and what the checker of
  * messages counted, the figures and whatever is wrong.
  */
+import { shown } from '../harness/shown.mjs';
 
 /** @typedef {import('./watcher.mjs').Sighting} Sighting */
 /** @typedef {{ name: string, sightings: Sighting[] }} Watched */
@@ -19,7 +20,6 @@ const BROKEN = 1006;
 const SAME_MS = 100;
 const SOCKETS_MAX = 2;
 const ACKNOWLEDGED_MIN = 0.9;
-const SHOWN = 5;
 
 /** @param {Report} report @param {Played} played @param {import('./scales.mjs').Scale} scale */
 export function judge({ platform, figures, clients, findings }, played, scale) {
@@ -119,9 +119,4 @@ function account({ name, holes, left }, kills) {
   const otherwise = holes.filter((one) => !byKills.includes(one)).map((one) => ({ ...one, name, ms: Math.round((one.back_ms - one.lost_ms) * 10) / 10 }));
   const flickers = left.filter(({ node, at_ms }) => !word(node, at_ms)).map(({ node, state }) => `${name} of ${node}: ${state}`);
   return { byKills, otherwise, flickers };
-}
-
-/** @param {string} what @param {string[]} all */
-function shown(what, all) {
-  return all.length === 0 ? [] : [`${all.length} ${what}: ${all.slice(0, SHOWN).join('; ')}`];
 }
