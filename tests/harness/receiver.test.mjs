@@ -143,10 +143,24 @@ test('a message that its client repeated by itself, refused where it was sent fi
   repeats.wrote('new', { ref: 1, data: a.data });
   const c = store(3);
   for (const frame of [b, a, c]) line.message(frame);
-  for (const [socket, error] of [['old', { ref: 2, temporary: true }], ['new', { ref: 1, temporary: true }], ['old', { ref: 1, temporary: false }]]) repeats.refused(socket, error);
-  assert.equal(found(), '1 disordered', 'other errors are no excuse');
-  repeats.refused('old', { ref: 1, temporary: true });
+  const error = { op: 'error', temporary: true };
+  for (const [socket, answer] of [['old', { ...error, ref: 2 }], ['new', { ...error, ref: 1 }], ['old', { ...error, ref: 1, temporary: false }], ['old', { op: 'ack', ref: 1 }]]) repeats.answered(socket, answer);
+  assert.equal(found(), '1 disordered', 'other answers are no excuse');
+  repeats.answered('old', { ...error, ref: 1 });
   assert.equal(found(), '', 'not even for what was sent after it was repeated');
+});
+
+test('a message that its client repeated by itself, refused for one of its recipients where it was sent first', () => {
+  const { checker, store, found, connect } = world();
+  const line = connect();
+  const [a, b] = [store(2), store(1)];
+  const repeats = new Repeats(checker);
+  for (const socket of ['old', 'new']) repeats.wrote(socket, { ref: 1, data: a.data });
+  for (const frame of [b, a]) line.message(frame);
+  repeats.answered('old', { op: 'ack', ref: 1, failed: [] });
+  assert.equal(found(), '1 disordered');
+  repeats.answered('old', { op: 'ack', ref: 1, failed: [{ user: 'ben', code: 'overloaded' }] });
+  assert.equal(found(), '');
 });
 
 test('what was refused, or is for somebody else, or was never sent', () => {

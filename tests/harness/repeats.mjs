@@ -1,7 +1,12 @@
 /**
- * What a client repeats by itself after a temporary error. Its application never hears of that error, where another connection has
- * carried the message since; but from the repetition on its place among its sender's messages is counted.
+ * What a client repeats by itself after it was refused for the time being. Its application never hears of that, where another
+ * connection has carried the message since; but from the repetition on its place among its sender's messages is counted.
  */
+
+/** Whether an answer says that a message, for one of its recipients at least, was not taken for the time being. @param {{ op: string, temporary?: boolean, failed?: unknown[] }} frame */
+export function isRefusal({ op, temporary, failed }) {
+  return op === 'error' ? temporary === true : op === 'ack' && (failed ?? []).length > 0;
+}
 
 export class Repeats {
   /** @type {Map<string, { number: number, at: number, socket: unknown }>} by `ref`: when a message was written last, and where */
@@ -22,7 +27,7 @@ export class Repeats {
     };
     socket.on('message', (data) => {
       const text = data.toString();
-      if (text.startsWith('{"op":"error"')) this.refused(socket, JSON.parse(text));
+      if (text.startsWith('{"op":"error"') || text.startsWith('{"op":"ack"')) this.answered(socket, JSON.parse(text));
     });
   }
 
@@ -31,9 +36,9 @@ export class Repeats {
     if (typeof data?.n === 'number') this.#written.set(String(ref), { number: data.n, at: this.checker.tick(), socket });
   }
 
-  /** Of the last socket's errors the application hears itself. @param {unknown} socket @param {{ ref?: unknown, temporary?: boolean }} error */
-  refused(socket, { ref, temporary }) {
-    const last = this.#written.get(String(ref));
-    if (temporary && last && last.socket !== socket) this.checker.sentAgain(last.number, last.at);
+  /** Of the last socket's errors the application hears itself. @param {unknown} socket @param {{ op: string, ref?: unknown, temporary?: boolean, failed?: unknown[] }} answer */
+  answered(socket, answer) {
+    const last = this.#written.get(String(answer.ref));
+    if (isRefusal(answer) && last && last.socket !== socket) this.checker.sentAgain(last.number, last.at);
   }
 }
