@@ -162,10 +162,12 @@ impl World {
         self.record.events().iter().any(|event| matches!(event.what, What::Lookup { .. }))
     }
 
-    /// A scene begins: what connections there are belong to the client before.
+    /// A scene begins: what connections there are belong to the client before, and so does what the log holds. A client
+    /// that asks for everything has nothing of that.
     pub(super) fn begin(&mut self, scene: Scene, script: Script, now: Ms) {
         self.script = script;
         self.record.add(now, What::Scene { scene, first: self.last + 1 });
+        self.topics.values_mut().for_each(Topic::forget);
     }
 
     /// The client looks up. `now_s` is the clock's, for tickets.

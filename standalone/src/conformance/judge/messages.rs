@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cluster::log::Position;
+use cluster::wire::client::Since;
 
 use super::{Finding, broken, found, kept};
 use crate::conformance::record::{ConnId, Echo, Event, Heard, Ms, Record, Said, What};
@@ -159,6 +160,24 @@ struct Known {
     position: Option<Position>,
     /// The last connection ended before the log had answered.
     pending: bool,
+    /// Everything was asked for, so that a head other than 0 is no position.
+    all: bool,
+}
+
+// === impl Known ===
+
+impl Known {
+    /// `hello` says where the client stands, or what it asks for.
+    fn asked(&mut self, since: Option<&Since>) {
+        self.all = since.is_some_and(|since| since.position().is_none());
+    }
+
+    /// A head was told, or is not known yet.
+    fn told(&mut self, head: Option<Position>) {
+        let counts = |head: &Position| !self.all || head.offset == 0;
+        self.position = self.position.or(head.filter(counts));
+        self.pending = head.is_none();
+    }
 }
 
 /// Each `hello` names the positions that follow from what was said before.
@@ -168,7 +187,11 @@ fn resumed(events: &[Event]) -> Vec<Finding> {
     for event in events {
         match &event.what {
             What::Heard { heard: Heard::Hello { resume, .. }, .. } => {
-                for (topic, known) in &topics {
+                for topic in resume.keys() {
+                    topics.entry(topic.clone()).or_default();
+                }
+                for (topic, known) in &mut topics {
+                    known.asked(resume.get(topic));
                     let Some(position) = known.position else { continue };
                     let said = resume.get(topic).and_then(|since| since.position());
                     let rule = if known.pending { Rule::Pending } else { Rule::Resume };
@@ -180,9 +203,7 @@ fn resumed(events: &[Event]) -> Vec<Finding> {
             }
             What::Said { said: Said::Welcome { topics: told, .. }, .. } => {
                 for (topic, head) in told {
-                    let known = topics.entry(topic.clone()).or_default();
-                    known.position = known.position.or(*head);
-                    known.pending = head.is_none();
+                    topics.entry(topic.clone()).or_default().told(*head);
                 }
             }
             What::Said { said: Said::Message { topic, position }, .. } => {

@@ -200,6 +200,27 @@ fn hello_names_what_follows_from_what_was_said() {
 }
 
 #[test]
+fn the_head_is_no_position_of_a_client_that_asked_for_everything() {
+    let topic = || "u:me".to_owned();
+    let all = || Heard::Hello {
+        replaces: None,
+        groups: Vec::new(),
+        resume: BTreeMap::from([(topic(), Since { epoch: None, offset: 0 })]),
+    };
+    let judged = |head, then: Option<u64>, next: Heard| {
+        let welcome = Said::Welcome { session: "s".into(), topics: vec![(topic(), Some(at(head)))] };
+        let message = then.map(|offset| said(1, Said::Message { topic: topic(), position: at(offset) }));
+        let events = [heard(1, all()), said(1, welcome)].into_iter().chain(message).chain([heard(2, next)]);
+        of(Rule::Resume, Scene::Resume, events.enumerate().map(|(at, what)| (at as Ms, what)))
+    };
+    assert_eq!(judged(3, None, all()), Outcome::NotSeen, "nothing of it has come");
+    assert_eq!(judged(3, Some(4), hello(&[("u:me", 4)])), Outcome::Ok);
+    assert!(is_broken(&judged(3, Some(4), all())));
+    assert_eq!(judged(0, None, hello(&[("u:me", 0)])), Outcome::Ok);
+    assert!(is_broken(&judged(0, None, all())), "there was nothing, and what comes from now on is asked for");
+}
+
+#[test]
 fn only_what_is_mandatory_and_was_played_decides() {
     let findings = [broken(Rule::CloseFrame, "cut")];
     assert!(behaved(&findings, &[]));

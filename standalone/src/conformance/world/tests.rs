@@ -135,3 +135,22 @@ fn what_was_held_is_answered_before_bye() {
     let told = frames(&mut world, conn);
     assert_eq!((ops(&told), &told[0]["ref"]), (vec!["ack", "bye"], &"x".into()));
 }
+
+#[test]
+fn a_scene_begins_with_nothing_of_the_one_before() {
+    let mut world = world();
+    world.begin(Scene::Begin, Script::default(), 0);
+    let first = connected(&mut world, r#"{"op":"hello"}"#);
+    let inbox = world.inbox();
+    world.publish(&inbox, 0);
+    world.begin(Scene::AtOnce, Script::default(), 0);
+    world.cut(first, 0);
+    frames(&mut world, first);
+    let all = serde_json::json!({ "op": "hello", "resume": { &inbox: { "offset": 0 } } });
+    let second = connected(&mut world, &all.to_string());
+    let told = frames(&mut world, second);
+    assert_eq!((ops(&told), &told[0]["topics"][&inbox]["offset"]), (vec!["welcome"], &1.into()));
+    assert_eq!(told[0]["topics"][&inbox]["recovered"], true);
+    world.publish(&inbox, 0);
+    assert_eq!(frames(&mut world, second)[0]["offset"], 2);
+}

@@ -34,6 +34,12 @@ impl Topic {
     pub(super) fn position(&self) -> Position {
         Position { epoch: self.epoch, offset: self.head }
     }
+
+    /// All that it holds is gone, without a word to anybody.
+    pub(super) fn forget(&mut self) {
+        self.first = self.head + 1;
+        self.entries.clear();
+    }
 }
 
 // === impl World ===
