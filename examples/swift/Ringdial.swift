@@ -1,10 +1,13 @@
-// A client of Ringdial in one file, for Apple's platforms: URLSession, nothing else.
+// A client of Ringdial in one file, for Apple's platforms and Linux: URLSession, nothing else.
 // It does what docs/PROTOCOL.md asks of a client: a lookup and a ticket for each attempt, positions in topics so that every
 // durable message is given once and in order, unanswered sends repeated with their keys, moves without a moment offline.
 //
-// NOT COMPILED AND NOT RUN where it was written. See README.md.
+// Compiled and run on Linux, not yet on Apple's platforms. See README.md.
 
 import Foundation
+#if canImport(FoundationNetworking)
+import FoundationNetworking  // where URLSession is, elsewhere than on Apple's platforms
+#endif
 
 public typealias Json = [String: Any]
 
@@ -43,6 +46,16 @@ private enum Policy {
         default: self = .lost
         }
     }
+
+    /// By the `error` that came before the close, where the code is not told.
+    init(said: Json?) {
+        switch said?["code"] as? String {
+        case nil: self = .lost
+        case "draining": self = .now
+        case "token_expired", "session_revoked": self = .refresh
+        default: self = said?["temporary"] as? Bool == false ? .stop : .later
+        }
+    }
 }
 
 private let openSeconds = 8.0  // until `welcome`, which alone may take 2 s
@@ -62,15 +75,24 @@ private final class Link {
     var pending = Set<String>()
     var said: Json?  // the error that announced the end
     var ended = false
+    private let toWrite: AsyncStream<String>.Continuation
 
     init(socket: URLSessionWebSocketTask, node: String) {
         self.socket = socket
         self.node = node
+        let (frames, toWrite) = AsyncStream.makeStream(of: String.self)
+        self.toWrite = toWrite
+        // One after the other, so that they arrive in their order.
+        Task {
+            for await frame in frames { try? await socket.send(.string(frame)) }  // whoever reads notices the end
+        }
     }
+
+    deinit { toWrite.finish() }
 
     func write(_ frame: Json) {
         guard let bytes = try? JSONSerialization.data(withJSONObject: frame), let text = String(data: bytes, encoding: .utf8) else { return }
-        socket.send(.string(text)) { _ in }  // whoever reads notices the end
+        toWrite.yield(text)
     }
 }
 
@@ -92,6 +114,7 @@ public actor RingdialClient {
     private let token: (Bool) async throws -> String?
     private let onEvent: (Event) -> Void
     private let http = URLSession(configuration: .ephemeral)
+    private let sockets: URLSession
 
     private var topics: Set<String>  // those of the token, and those that the back end gave, come to what was asked for
     private var positions: [String: Position] = [:]
@@ -122,6 +145,11 @@ public actor RingdialClient {
         topics = asked
         self.token = token
         self.onEvent = onEvent
+        let configuration = URLSessionConfiguration.ephemeral
+        #if canImport(FoundationNetworking)
+        configuration.httpAdditionalHeaders = ["Connection": "Upgrade"]  // says keep-alive otherwise, and is refused
+        #endif
+        sockets = URLSession(configuration: configuration)
     }
 
     public func start() {
@@ -197,7 +225,7 @@ public actor RingdialClient {
             baseMs = retry["base_ms"] as? Double ?? baseMs
             maxMs = retry["max_ms"] as? Double ?? maxMs
         }
-        let made = Link(socket: http.webSocketTask(with: address, protocols: protocols), node: grant["node"] as? String ?? "")
+        let made = Link(socket: sockets.webSocketTask(with: address, protocols: protocols), node: grant["node"] as? String ?? "")
         made.socket.maximumMessageSize = frameMax
         dialing = made
         made.socket.resume()
@@ -283,7 +311,11 @@ public actor RingdialClient {
     private func ended(_ it: Link, code: Int) {
         guard !it.ended else { return }
         it.ended = true
+        #if canImport(FoundationNetworking)
+        let policy = Policy(said: it.said)  // closeCode is 1003 here for every code of ours
+        #else
         let policy = Policy(closeCode: code)
+        #endif
         if leaving === it { leaving = nil }
         if dialing === it {
             dialing = nil

@@ -1,6 +1,6 @@
 // A chat in a terminal, on Ringdial.swift: LOOKUP ME TO, where TO is a user, or g: and a group. Each line of input is sent. Output:
 // `TOPIC #OFFSET SENDER: TEXT` for a message, `sent #OFFSET` once one's own is stored; what happens to the connection is told on
-// stderr. The application's token, if the service wants one, is in RINGDIAL_TOKEN. NOT COMPILED AND NOT RUN; see README.md.
+// stderr. The application's token, if the service wants one, is in RINGDIAL_TOKEN.
 
 import Foundation
 
@@ -12,26 +12,33 @@ struct Chat {
             FileHandle.standardError.write(Data("usage: chat LOOKUP ME TO\n".utf8))
             exit(2)
         }
+        setvbuf(stdout, nil, _IOLBF, 0)
         let (me, to) = (arguments[2], arguments[3])
         let group = to.hasPrefix("g:") ? String(to.dropFirst(2)) : nil
         let client = RingdialClient(
             lookup: lookup, user: me, groups: group.map { [$0] } ?? [],
             token: { _ in ProcessInfo.processInfo.environment["RINGDIAL_TOKEN"] }, onEvent: tell)
         await client.start()
-        do {
-            for try await line in FileHandle.standardInput.bytes.lines {
-                let target: Json = group.map { ["group": $0] } ?? ["user": to]
-                do {
-                    let ack = try await client.send(to: target, data: ["text": line])
-                    print("sent #\(ack["offset"] ?? "-")")
-                } catch {
-                    print("not sent: \(error)")
-                }
+        let target: Json = group.map { ["group": $0] } ?? ["user": to]
+        for await line in lines() {
+            do {
+                let ack = try await client.send(to: target, data: ["text": line])
+                print("sent #\(ack["offset"] ?? "-")")
+            } catch {
+                print("not sent: \(error)")
             }
-        } catch {
-            print("input: \(error)")
         }
         await client.close()
+    }
+
+    /// Lines of input. A thread of its own waits for them.
+    static func lines() -> AsyncStream<String> {
+        AsyncStream { lines in
+            Thread.detachNewThread {
+                while let line = readLine() { lines.yield(line) }
+                lines.finish()
+            }
+        }
     }
 
     static func tell(_ event: Event) {
