@@ -3,7 +3,6 @@
  * the same keys and in order, tries again after temporary errors, and comes back whenever its connection is gone.
  */
 import { persistently, welcomed } from './connection.mjs';
-import { isRefusal } from './repeats.mjs';
 import { Requests } from './requests.mjs';
 import { delay } from './until.mjs';
 
@@ -264,7 +263,7 @@ export class Member {
     if (frame.op === 'ack') this.checker.acknowledged(frame.ref, frame);
     // In a move the same send has an answer on each connection.
     const repeatedAt = this.#repeated.get(frame.ref);
-    if (isRefusal(frame) && repeatedAt && entry?.on !== connection) this.checker.sentAgain(frame.ref, repeatedAt);
+    if (frame.op === 'error' && frame.temporary && repeatedAt && entry?.on !== connection) this.checker.sentAgain(frame.ref, repeatedAt);
     if (!entry) return;
     if (frame.op === 'error' && frame.temporary && !entry.ephemeral) return this.#later(entry, connection, frame.retry_after_ms);
     this.#unanswered.delete(entry.number);
@@ -277,6 +276,7 @@ export class Member {
   #later(entry, connection, retry_after_ms = RETRY_MS) {
     if (entry.on !== connection) return;
     entry.refused = true;
+    this.checker.refusedForNow(entry.number);
     setTimeout(() => {
       // A new connection has repeated it already.
       if (entry.on !== connection || !this.#unanswered.has(entry.number)) return;

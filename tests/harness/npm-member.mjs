@@ -80,6 +80,7 @@ export class NpmMember {
         if (this.#ended || (passed && UNKNOWN.has(error.code))) return undefined;
         if (!error.retryable) this.checker.refused(data.n);
         if (passed || !error.retryable || tries === TRIES_MAX) throw error;
+        this.checker.refusedForNow(data.n);
         await delay((error.retryAfterMs ?? RETRY_MS) + this.random() * RETRY_MS);
         this.#tries++;
         this.checker.sentAgain(data.n);

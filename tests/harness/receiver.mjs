@@ -232,9 +232,9 @@ export class Line {
     if (!(counter > (this.#origins.get(origin) ?? -1))) this.#wrong('disordered', `${id} after ${this.#origins.get(origin)}`);
     const sender = `${topic} ${sent.sender}`;
     if (this.overlapping) this.#newest.clear();
-    if (sent.orders[0] < (this.#newest.get(sender) ?? 0)) this.#wrong('disordered', `ephemeral ${sent.number} of ${sent.sender} in ${topic}`);
+    if (sent.sentAt < (this.#newest.get(sender) ?? 0)) this.#wrong('disordered', `ephemeral ${sent.number} of ${sent.sender} in ${topic}`);
     this.#origins.set(origin, counter);
-    this.#newest.set(sender, sent.orders[0]);
+    this.#newest.set(sender, sent.sentAt);
     if (first) return;
     this.receiver.seen.set(sent.number, this);
     this.checker.delivered++;

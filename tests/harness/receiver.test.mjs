@@ -131,6 +131,45 @@ test("a sender's messages in the log in another order than they were sent", () =
   assert.equal(found(), '1 disordered');
   checker.sentAgain(a.data.n);
   assert.equal(found(), '', 'after a temporary error the retry counts');
+  const [c, d] = [store(4), store(3)];
+  for (const frame of [d, c]) line.message(frame);
+  assert.equal(found(), '1 disordered', 'of what was refused alone');
+  checker.sentAgain(c.data.n);
+  assert.equal(found(), '');
+  const e = store(6);
+  checker.sentAgain(e.data.n);
+  const f = store(5);
+  for (const frame of [f, e]) line.message(frame);
+  assert.equal(found(), '1 disordered', 'and not behind what was sent after that');
+});
+
+test('a message that is stored where its sender does not hear of it, after it was refused elsewhere', () => {
+  const { checker, store, found, connect } = world();
+  const line = connect();
+  const [a, b] = [store(2), store(1)];
+  for (const frame of [b, a]) line.message(frame);
+  assert.equal(found(), '1 disordered');
+  checker.refusedForNow(a.data.n);
+  assert.equal(found(), '');
+  checker.acknowledged(a.data.n, { epoch: ONE, offset: 2 });
+  assert.equal(found(), '');
+  const [c, d] = [store(4), store(3)];
+  checker.refusedForNow(c.data.n);
+  checker.acknowledged(c.data.n, { epoch: ONE, offset: 4 });
+  const e = store(5);
+  for (const frame of [d, c, e]) line.message(frame);
+  assert.equal(found(), '');
+});
+
+test('messages that were refused and repeated in their order, of which some were stored at once', () => {
+  const { checker, store, found, connect } = world();
+  const line = connect();
+  const [a, b, c] = [store(2), store(1), store(3)];
+  for (const frame of [b, a, c]) line.message(frame);
+  assert.equal(found(), '1 disordered');
+  // The third one was repeated, too, behind the first, and was never refused.
+  checker.sentAgain(a.data.n);
+  assert.equal(found(), '');
 });
 
 test('a message that its client repeated by itself, refused where it was sent first', () => {

@@ -3,11 +3,6 @@
  * connection has carried the message since; but from the repetition on its place among its sender's messages is counted.
  */
 
-/** Whether an answer says that a message, for one of its recipients at least, was not taken for the time being. @param {{ op: string, temporary?: boolean, failed?: unknown[] }} frame */
-export function isRefusal({ op, temporary, failed }) {
-  return op === 'error' ? temporary === true : op === 'ack' && (failed ?? []).length > 0;
-}
-
 export class Repeats {
   /** @type {Map<string, { number: number, at: number, socket: unknown }>} by `ref`: when a message was written last, and where */
   #written = new Map();
@@ -41,4 +36,9 @@ export class Repeats {
     const last = this.#written.get(String(answer.ref));
     if (isRefusal(answer) && last && last.socket !== socket) this.checker.sentAgain(last.number, last.at);
   }
+}
+
+/** Whether an answer says that a message, for one of its recipients at least, was not taken for the time being. @param {{ op: string, temporary?: boolean, failed?: unknown[] }} frame */
+function isRefusal({ op, temporary, failed }) {
+  return op === 'error' ? temporary === true : op === 'ack' && (failed ?? []).length > 0;
 }

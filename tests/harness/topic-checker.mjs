@@ -6,7 +6,9 @@
  * Cheap on purpose: one client's standing in a topic is a number, so that a million deliveries can be judged as they come.
  */
 import { randomBytes } from 'node:crypto';
+import { isFor, topicsOf } from './audience.mjs';
 import { Receiver } from './receiver.mjs';
+import { Turn } from './turn.mjs';
 
 /** @typedef {'lost' | 'repeated' | 'disordered' | 'unexpected' | 'altered'} Kind */
 /** @typedef {{ user: string } | { users: string[] } | { group: string } | { all: true } | { match: Record<string, unknown> }} Audience */
@@ -22,7 +24,7 @@ import { Receiver } from './receiver.mjs';
  * @property {boolean} ephemeral
  * @property {number} sentAt by the checker's clock
  * @property {number} sentAt_ms by the wall clock
- * @property {number[]} orders one for each time it was sent after a temporary error
+ * @property {Turn} turn
  * @property {boolean} acked
  * @property {number} ackedAt_ms by the wall clock
  * @property {Set<string>} failed users for whom a send to several failed: nobody knows whether it arrives
@@ -94,16 +96,20 @@ export class TopicChecker {
     const check = `${this.#salt}${number.toString(36)}`;
     const at = this.tick();
     this.#sent.push({
-      number, from, sender, check, text, to, topics: topicsOf(to), ephemeral, sentAt: at, sentAt_ms: Date.now(), orders: [at],
+      number, from, sender, check, text, to, topics: topicsOf(to), ephemeral, sentAt: at, sentAt_ms: Date.now(), turn: new Turn(at),
       acked: false, ackedAt_ms: 0, failed: new Set(), refused: false, places: new Map(), settled: false,
     });
     return { n: number, check, text };
   }
 
-  /** It was sent once more after a temporary error: its place among its sender's messages may be counted from there. @param {number} number @param {number} [at] when that was */
+  /** It was refused for the time being. @param {number} number */
+  refusedForNow(number) {
+    this.#sent[number].turn.refused();
+  }
+
+  /** It was sent once more after it was refused for the time being. @param {number} number @param {number} [at] when that was */
   sentAgain(number, at = this.tick()) {
-    const { orders } = this.#sent[number];
-    if (!orders.includes(at)) orders.push(at);
+    this.#sent[number].turn.repeated(at);
   }
 
   /** @param {number} number @param {{ epoch?: string, offset?: number, failed?: { user: string }[] }} ack */
@@ -113,6 +119,7 @@ export class TopicChecker {
     sent.ackedAt_ms = Date.now();
     this.took(sent);
     for (const { user } of failed) sent.failed.add(user);
+    sent.turn.acknowledged(this.tick(), failed.length === 0);
     const stored = epoch !== undefined && offset !== undefined;
     if (stored && sent.topics?.length === 1 && !sent.ephemeral) this.placed(sent.topics[0], epoch, offset, sent);
     else if (stored || (!sent.ephemeral && 'user' in sent.to)) this.wrong('unexpected', sent.from, `ack ${epoch} ${offset} of message ${number}`);
@@ -185,10 +192,10 @@ export class TopicChecker {
     for (const [topic, epochs] of this.#logs) for (const [epoch, log] of epochs) {
       const newest = new Map();
       log.forEach((number, offset) => {
-        const { sender, orders } = this.#sent[number];
-        const order = orders.toSorted((a, b) => a - b).find((order) => order > (newest.get(sender) ?? 0));
-        if (order === undefined) faults.push(`${topic} ${epoch} ${offset}: message ${number} of ${sender}, sent at ${orders}, after one of ${newest.get(sender)}`);
-        else newest.set(sender, order);
+        const { sender, turn } = this.#sent[number];
+        const before = newest.get(sender) ?? 0;
+        if (!turn.mayFollow(before)) faults.push(`${topic} ${epoch} ${offset}: message ${number} of ${sender}, ${turn}, after one of ${before}`);
+        else newest.set(sender, Math.max(before, turn.sentAt));
       });
     }
     return faults;
@@ -276,22 +283,4 @@ export class TopicChecker {
       return since !== undefined && since < sentAt && (line.closedAt_ms ?? Infinity) > ackedAt_ms + EPHEMERAL_WAY_MS;
     });
   }
-}
-
-/** @param {Audience} to @returns {string[] | undefined} */
-function topicsOf(to) {
-  if ('user' in to) return [`u:${to.user}`];
-  if ('users' in to) return [...new Set(to.users)].map((user) => `u:${user}`);
-  return 'group' in to ? [`g:${to.group}`] : undefined;
-}
-
-/** Whether it may be for this client, as far as users and attributes go. @param {Audience} to @param {Receiver} receiver */
-function isFor(to, { user, attributes, spans }) {
-  if ('user' in to) return to.user === user;
-  if ('users' in to) return to.users.includes(user);
-  if ('group' in to) return spans.has(`g:${to.group}`);
-  return 'all' in to || Object.entries(to.match).every(([name, value]) => {
-    const own = attributes[name];
-    return Array.isArray(own) ? own.includes(value) : own === value;
-  });
 }
