@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { mangling } from "./private.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -17,6 +18,7 @@ export async function bundle(entry = "index.ts") {
     legalComments: "none",
     external: ["react"],
     write: false,
+    ...mangling,
   });
   return result.outputFiles[0].contents;
 }

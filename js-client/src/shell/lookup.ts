@@ -18,7 +18,7 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
       const token = typeof source === "function" ? await source({ reason, signal }) : source;
       code = "lookup_failed";
       const answer = await step({ reason, token, avoid, signal });
-      if (readGrant(answer) || (isRecord(answer) && "policy" in answer)) return answer;
+      if (readGrant(answer) || (isRecord(answer) && (answer as unknown as Failure).policy)) return answer;
       throw new Error("an answer without url and protocols");
     } catch (cause) {
       // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.

@@ -61,7 +61,7 @@ function lookupActions(dispatch: Dispatch, { lookup }: Surroundings): Pick<Actio
     look(ask, reason, avoid) {
       asking = new AbortController();
       void lookup(reason, avoid, asking.signal).then((answer) =>
-        "policy" in answer ? dispatch("refused", ask, answer) : dispatch("granted", ask, answer),
+        "url" in answer ? dispatch("granted", ask, answer) : dispatch("refused", ask, answer),
       );
     },
     abandon: () => asking?.abort(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) use self::engine::{Act, Engine};
 pub(crate) use self::judge::{Application, Judge};
 
-/// The client's modules, by their paths below `dist/esm`.
+/// The client's modules, by their paths below `dist/plain`: before the build shortens their private names.
 #[derive(Debug, Clone)]
 pub struct Program(Arc<BTreeMap<String, String>>);
 
@@ -83,7 +83,7 @@ impl Program {
     /// # Errors
     /// It was not; how to build it.
     pub fn built() -> Result<Self, String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../js-client/dist/esm");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../js-client/dist/plain");
         let mut modules = BTreeMap::new();
         let mut folders = vec![PathBuf::new()];
         while let Some(below) = folders.pop() {
