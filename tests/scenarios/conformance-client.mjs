@@ -23,12 +23,15 @@ const ENTRY = path.join(REPOSITORY, 'js-client/dist/esm/index.js');
  * @property {(code: number) => number} [close] what is heard instead of a close code
  * @property {(ask: (url: string) => Promise<Response>, url: string) => Promise<any>} [fetch] instead of the lookup's `fetch`
  * @property {boolean} [cuts] sockets are cut instead of closed
+ * @property {(protocols: string[], before: number) => string[]} [open] what is offered instead of the ticket; so many sockets were made before
  */
 
 /** A WebSocket that is spoilt: package `ws` with a hand on what passes. */
 class Spoilt extends WebSocket {
   /** @type {Faults} */
   faults = {};
+  /** What its `hello` asked for from the beginning of the log. @type {string[]} */
+  asked = [];
   /** Every one that was made for the same client. @type {Spoilt[]} */
   all = [];
 
@@ -73,7 +76,7 @@ export async function application(lookup, faults, random) {
   const all = [];
   const SpoiltHere = class extends Spoilt {
     constructor(/** @type {string} */ url, /** @type {string[]} */ protocols) {
-      super(url, protocols);
+      super(url, faults.open ? faults.open(protocols, all.length) : protocols);
       this.faults = faults;
       this.all = all;
       all.push(this);
