@@ -1,4 +1,7 @@
-/** examples/react-chat, built with Vite and used by two people in Chromium: rooms, who is there, what was said before, status. */
+/**
+ * examples/react-chat, built with Vite and used by two people in Chromium: rooms, who is there, what was said before, status, and a
+ * server that ends and begins anew without its log.
+ */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,7 +15,7 @@ import { browser, person } from '../harness/browser.mjs';
 import { Process } from '../harness/process.mjs';
 import { test } from '../harness/test.mjs';
 
-const CHAT = path.join(REPOSITORY, 'examples/react-chat');
+const CHAT = path.join(path.resolve(REPOSITORY, process.env.RINGDIAL_EXAMPLES ?? 'examples'), 'react-chat');
 const TIMEOUT = { timeout: 30_000 };
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' };
 
@@ -47,17 +50,25 @@ async function guest(chromium, url, me) {
   };
   const line = (/** @type {string} */ text) => page.getByRole('log').locator('li:not([data-state])', { hasText: text });
   const reads = (/** @type {string} */ text) => line(text).waitFor(TIMEOUT);
+  const pending = page.locator('.lines [data-state=pending]');
+  /** Each line of one's own has come as a message, and is there as such alone. */
+  const settled = () => pending.first().waitFor({ ...TIMEOUT, state: 'hidden' });
   const texts = () => page.locator('.lines .text').allTextContents();
   const people = (/** @type {RegExp} */ names) => page.getByRole('complementary').filter({ hasText: names }).waitFor(TIMEOUT);
   const enter = (/** @type {string} */ room) => page.getByRole('button', { name: `# ${room}` }).click();
-  return { page, faults, say, line, reads, texts, people, enter };
+  return { page, faults, say, line, reads, pending, settled, texts, people, enter };
 }
 
 test('the React chat: two people, rooms, presence, history, status', { within_ms: 180_000 }, async (t) => {
   const origin = await built(t);
-  const ringdial = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0', '--cors-origin', origin, '--presence-grace', '1s']);
-  t.after(() => ringdial.stop('SIGTERM', 40_000));
-  const url = `${origin}/?lookup=${encodeURIComponent(`${(await ringdial.readyLine()).url}/lookup`)}`;
+  const begin = (/** @type {string} */ at) => {
+    const ringdial = new Process('ringdial', binary('ringdial'), ['--listen', at, '--cors-origin', origin, '--presence-grace', '1s']);
+    t.after(() => ringdial.stop('SIGTERM', 40_000));
+    return ringdial;
+  };
+  const ringdial = begin('127.0.0.1:0');
+  const { url: server } = await ringdial.readyLine();
+  const url = `${origin}/?lookup=${encodeURIComponent(`${server}/lookup`)}`;
   const chromium = await browser(t);
   const ada = await guest(chromium, url, 'ada');
   await ada.people(/1 person here.*ada \(you\)/);
@@ -72,6 +83,11 @@ test('the React chat: two people, rooms, presence, history, status', { within_ms
   await ada.reads('hello <b>Ada</b> 😀');
   assert.equal(await ada.line('hello').getAttribute('class'), 'theirs');
 
+  for (const one of [ada, bea]) {
+    await one.settled();
+    assert.deepEqual(await one.texts(), ['the first to come', 'hello <b>Ada</b> 😀'], 'one\'s own, too, once');
+  }
+
   await ada.enter('kitchen');
   await ada.people(/1 person here/);
   await bea.people(/1 person here.*bea \(you\)/);
@@ -85,12 +101,24 @@ test('the React chat: two people, rooms, presence, history, status', { within_ms
   await ada.say('back again');
   for (const one of [ada, bea]) {
     await one.reads('back again');
+    await one.settled();
     assert.deepEqual(await one.texts(), ['the first to come', 'hello <b>Ada</b> 😀', 'back again'], 'each once, in order');
     assert.deepEqual(one.faults, []);
   }
   await bea.page.getByRole('button', { name: 'Sign out bea' }).click();
   await bea.page.getByLabel('Your name').waitFor(TIMEOUT);
+  await ada.people(/1 person here.*ada \(you\)/);
   if (process.env.SCREENSHOT) await ada.page.screenshot({ path: process.env.SCREENSHOT });
+
   await ringdial.stop('SIGKILL').catch(() => {});
   await ada.page.locator('[role=status][data-state=reconnecting]').waitFor(TIMEOUT);
+  await ada.say('into the dark');
+  await ada.pending.filter({ hasText: 'into the dark' }).waitFor(TIMEOUT);
+  // Another life, in whose log there is nothing of what was said.
+  await begin(new URL(server).host).readyLine();
+  await ada.reads('into the dark');
+  await ada.settled();
+  await ada.page.locator('[role=status][data-state=connected]').waitFor(TIMEOUT);
+  await ada.page.getByText('Older messages are no longer kept.').waitFor(TIMEOUT);
+  assert.deepEqual(await ada.texts(), ['the first to come', 'hello <b>Ada</b> 😀', 'back again', 'into the dark'], 'sent once more, and once');
 });

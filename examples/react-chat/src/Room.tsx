@@ -26,8 +26,8 @@ export function Room({ name, me }: { name: string; me: string }) {
 
   useEvent(
     "message",
-    ({ from, data, time, offset }: Message<Said>) => {
-      const key = String(offset);
+    ({ from, data, time, epoch, offset }: Message<Said>) => {
+      const key = `${epoch} ${offset}`; // if the log was lost, offsets begin anew in another epoch
       // The log's order counts: what is still on its way stays below.
       setLines((all) => [...all.filter((line) => !line.state && line.key !== key), { key, from, text: data.text, time }, ...all.filter((line) => line.state)]);
     },
