@@ -2,8 +2,8 @@
 // of them may be part of the API, of a frame, or of the platform: test/private.test.ts.
 
 const NAMES = `
-  asked behind config detached dial dispatch due effects failures grant heardAt heartbeatMs inside leaving link old phase
-  pending policy refreshed refuse renewable replied roll runner said silent socket spreadMs suspect text until
+  again asked behind config detached dial dispatch effects failures grant heardAt heartbeatMs inside leaving link old phase
+  pending policy refreshed refuse renewable replied roll runner said silent socket spreadMs stood suspect text until
   waiters want webSocket what
 `;
 

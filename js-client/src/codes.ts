@@ -1,5 +1,5 @@
 /** What to do after a close code or an HTTP status. Pure; the policy is in the hundreds, so that new codes need no new client. */
-import type { RingdialError } from "./errors.js";
+import { AuthError, type ErrorDetails, RingdialError } from "./errors.js";
 
 /**
  * - `now`: look up again at once
@@ -14,6 +14,11 @@ export type Policy = "now" | "lost" | "later" | "refresh" | "stop";
 export interface Failure {
   readonly policy: Policy;
   readonly error: RingdialError;
+}
+
+export function failure(policy: Policy, code: string, message = "", more?: ErrorDetails): Failure {
+  const error = policy === "refresh" ? new AuthError(message, more) : new RingdialError(code, message, policy !== "stop", more);
+  return { policy, error };
 }
 
 const HUNDREDS: Readonly<Record<number, Policy>> = { 40: "now", 41: "later", 44: "stop" };

@@ -2,15 +2,15 @@
 
 /** For the client's own codes, where it is not what {@link RingdialError.retryable} already says. */
 const REMEDIES: Readonly<Record<string, string>> = {
-  auth: "Sign in, then call connect().",
-  bad_options: "Correct the options.",
-  closed: "Call connect().",
-  move_failed: "Nothing: the connection stays.",
-  no_websocket: 'On Node 20: pass { WebSocket } of package "ws" as an option.',
-  overflow: "Read faster, or with a larger buffer.",
-  outbox_full: "Wait for acknowledgements.",
-  send_timeout: "Send again with the same key.",
-  unconfirmed: "It may have been delivered.",
+  auth: "sign in, then connect()",
+  bad_options: "correct them",
+  closed: "connect()",
+  move_failed: "none needed: the connection stays",
+  no_websocket: "pass { WebSocket } of package ws",
+  overflow: "read faster",
+  outbox_full: "wait for acknowledgements",
+  send_timeout: "send again with the same key",
+  unconfirmed: "it may have been delivered",
 };
 
 /** Any failure the client reports. */
@@ -32,7 +32,7 @@ export class RingdialError extends Error {
     this.name = "RingdialError";
     this.code = code;
     this.retryable = retryable;
-    this.remedy = REMEDIES[code] ?? (retryable ? "Try again later." : "Trying again is no use.");
+    this.remedy = REMEDIES[code] ?? (retryable ? "try again later" : "do not try again");
     this.closeCode = more.closeCode;
     this.retryAfterMs = more.retryAfterMs;
   }

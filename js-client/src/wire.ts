@@ -1,5 +1,5 @@
 /** Frames: what is read from a node and what is written to it. Unknown ops and fields are ignored. Pure. */
-import type { LookupAnswer, Message, Since } from "./types.js";
+import type { LookupAnswer, Message } from "./types.js";
 
 /** Any frame of a node, its fields not yet looked at. */
 export interface Frame {
@@ -7,25 +7,10 @@ export interface Frame {
   readonly [field: string]: unknown;
 }
 
-export interface Welcome {
-  readonly session: string;
-  readonly user: string;
-  readonly node: string;
-  readonly heartbeatMs: number;
-  readonly spreadMs: number;
-  /** Where the session stands in each of its topics. */
-  readonly topics: Readonly<Record<string, Record<string, unknown>>>;
-}
-
 export const DETACH = '{"op":"detach"}';
 export const PONG = '{"op":"pong"}';
 /** The protocol has no ping of the client's. A send to nobody is answered, and that is all a probe needs. */
 export const PROBE = '{"op":"send","ref":"probe","to":{"users":[]},"data":null,"ephemeral":true}';
-
-/** Topics with a place to go on from, and groups without one. */
-export function helloFrame(replaces: string | undefined, topics: { resume: Record<string, Since>; groups: string[] }): string {
-  return JSON.stringify({ op: "hello", ...topics, replaces });
-}
 
 /** Undefined for whatever is not a JSON object with an `op`. */
 export function readFrame(text: unknown): Frame | undefined {
@@ -36,19 +21,6 @@ export function readFrame(text: unknown): Frame | undefined {
     // Not for us: ignored like an unknown op.
   }
   return undefined;
-}
-
-/** Undefined for any other frame. */
-export function readWelcome({ op, session, user, node, heartbeat_ms, retry_spread_ms, topics }: Frame): Welcome | undefined {
-  if (op !== "welcome") return undefined;
-  return {
-    session: session as string,
-    user: user as string,
-    node: node as string,
-    heartbeatMs: positive(heartbeat_ms) ?? 25_000,
-    spreadMs: positive(retry_spread_ms) ?? 500,
-    topics: (topics ?? {}) as Welcome["topics"],
-  };
 }
 
 /** The frame is the message: only its `op` is taken off. */

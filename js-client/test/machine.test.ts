@@ -13,6 +13,12 @@ it("looks at the clock each 15 s, and sooner if the dead-line is near", () => {
   expect(machine.at(50_000, "timer", "alive").effects).toEqual([["arm", "alive", 10_000]]);
 });
 
+it("takes a welcome that does not say how often, and what for, with defaults", () => {
+  const machine = new Machine().at(0, "connect").at(0, "granted", 1, { url: "ws://n1", protocols: [] }).at(0, "opened", 2);
+  machine.at(0, "heard", 2, { op: "welcome", session: "s", user: "u", node: "n1", heartbeat_ms: "x" });
+  expect(machine.state).toMatchObject({ link: { heartbeatMs: 25_000 }, spreadMs: 500 });
+});
+
 it("measures silence by the wall clock, from the last frame", () => {
   const machine = new Machine().connected().at(20_000, "heard", 2, PING);
   expect(machine.effects).toEqual([["write", 2, '{"op":"pong"}']]);
@@ -75,8 +81,8 @@ it("changes nothing of the state it was given", () => {
 it("makes one move at a time: another `moved` meanwhile changes nothing", () => {
   const moved = { op: "moved", node: "n2", url: "ws://n2", protocols: ["a"], spread_ms: 1_000, reason: "ring" };
   const machine = new Machine().connected().at(1, "heard", 2, moved);
-  expect(machine.effects).toEqual([["arm", "move", 500]]);
-  expect(machine.at(501, "timer", "move").names()).toEqual(["open 3", "arm move"]);
+  expect(machine.effects).toEqual([["arm", "loop", 500]]);
+  expect(machine.at(501, "timer", "loop").names()).toEqual(["open 3", "arm loop"]);
   expect(machine.at(502, "heard", 2, { ...moved, node: "n3" }).effects).toEqual([]);
-  expect(machine.state).toMatchObject({ move: { node: "n2" }, dial: { socket: 3 } });
+  expect(machine.state).toMatchObject({ move: undefined, dial: { socket: 3, grant: { node: "n2" } } });
 });

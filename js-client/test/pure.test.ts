@@ -5,7 +5,7 @@ import { closePolicy, statusPolicy } from "../src/codes.js";
 import { dedupe } from "../src/dedupe.js";
 import { AuthError, RingdialError } from "../src/errors.js";
 import { check, configOf } from "../src/options.js";
-import { readFrame, readGrant, readMessage, readWelcome } from "../src/wire.js";
+import { readFrame, readGrant, readMessage } from "../src/wire.js";
 
 const pace = { baseMs: 500, maxMs: 30_000, spreadMs: 2_000 };
 
@@ -88,11 +88,6 @@ describe("wire", () => {
     expect(readFrame('{"op":"new","x":1}')).toEqual({ op: "new", x: 1 });
   });
 
-  it("reads welcome with defaults, and no other frame", () => {
-    expect(readWelcome({ op: "message", session: "s" })).toBeUndefined();
-    expect(readWelcome({ op: "welcome", session: "s", heartbeat_ms: "x" })).toMatchObject({ heartbeatMs: 25_000, spreadMs: 500 });
-  });
-
   it("passes a message on as it came", () => {
     const frame = { op: "message", topic: "u:bob", from: "alice", data: { a: 1 }, time: 5, later: true };
     expect(readMessage(frame)).toEqual({ topic: "u:bob", from: "alice", data: { a: 1 }, time: 5, later: true });
@@ -110,7 +105,7 @@ describe("wire", () => {
 describe("errors and options", () => {
   it("say code, retryable and remedy", () => {
     const error = new RingdialError("outbox_full", "m", true);
-    expect([error.code, error.retryable, error.remedy]).toEqual(["outbox_full", true, "Wait for acknowledgements."]);
+    expect([error.code, error.retryable, error.remedy]).toEqual(["outbox_full", true, "wait for acknowledgements"]);
     expect([new AuthError().code, new AuthError().retryable]).toEqual(["auth", false]);
     expect(new RingdialError("aborted", "", false, { cause: "c" }).cause).toBe("c");
     expect("cause" in error).toBe(false);

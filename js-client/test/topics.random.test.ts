@@ -170,7 +170,7 @@ class World {
     if (name === "write") this.sessions.get(first)?.receive(JSON.parse(second as string));
     if (name === "drop") this.sessions.delete(first);
     if (name === "arm") this.timers.add(first);
-    if (name === "disarm") this.timers.delete(first);
+    if (name === "disarm") this.timers.clear();
     if (name !== "emit") return;
     if (first === "message") this.take(second as never);
     if (first === "gap") this.miss(second as never);
@@ -256,7 +256,7 @@ class World {
     if (retryAt) return this.happen("timer", "loop");
     if (link && !dial && !old && this.random() < 0.05) {
       this.happen("heard", link.socket, { op: "moved", url: "ws://m", protocols: ["p"], node: "m", spread_ms: 0 });
-      return this.happen("timer", "move");
+      return this.happen("timer", "loop");
     }
     const [socket, session] = this.one([...this.sessions]) ?? [];
     if (!socket || !session || session.over) return;

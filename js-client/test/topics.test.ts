@@ -14,7 +14,7 @@ const emitted = (machine: Machine) => machine.effects.flatMap(([name, what, valu
 
 /** Connected by socket 2, at offset 3 of the inbox, and asked to move: socket 3 is being opened. */
 function moving(): Machine {
-  return new Machine().connected({ [INBOX]: { epoch: A, offset: 3, recovered: true } }).at(1, "heard", 2, MOVED).at(2, "timer", "move");
+  return new Machine().connected({ [INBOX]: { epoch: A, offset: 3, recovered: true } }).at(1, "heard", 2, MOVED).at(2, "timer", "loop");
 }
 
 it("never leaves a hole unsaid", () => {
@@ -40,7 +40,7 @@ it("takes the word of a socket whose hello knew of the new epoch", () => {
 });
 
 it("does not go back for an old socket that tells of a new epoch, which the new one began with", () => {
-  const machine = new Machine().connected({ [INBOX]: { recovered: "pending" } }).at(1, "heard", 2, MOVED).at(2, "timer", "move").at(3, "opened", 3);
+  const machine = new Machine().connected({ [INBOX]: { recovered: "pending" } }).at(1, "heard", 2, MOVED).at(2, "timer", "loop").at(3, "opened", 3);
   machine.at(4, "heard", 3, welcome({ [INBOX]: { epoch: C, offset: 0, recovered: true } })).at(5, "heard", 3, message(1, C));
   expect(emitted(machine.at(6, "heard", 2, lost(C, 9)))).toEqual([]);
   expect(emitted(machine.at(7, "heard", 3, message(1, C)))).toEqual([]);

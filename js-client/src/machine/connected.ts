@@ -1,13 +1,12 @@
 /** Connected: frames of the link, its dead-line, its loss; and the planning of moves. */
-import type { Failure } from "../codes.js";
-import { RingdialError } from "../errors.js";
+import { type Failure, failure } from "../codes.js";
 import { DETACH, type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
 import { closed, dial } from "./dial.js";
-import { answered, errorOf, flush, orphan } from "./outbox.js";
+import { answered } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
 import { admit, gone, skip, stand } from "./topics.js";
-import { act, ask, disarm, drop, type Turn } from "./turn.js";
+import { act, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
 const GRACE_MS = 10_000;
@@ -20,45 +19,37 @@ const HEALTHY_MS = 30_000;
 /** The same if nobody ended it: nodes that die one after the other are no reason to stay away from the next for ever longer. */
 const HELD_MS = 5_000;
 
-/** How long a link may be silent. */
-function deadline(link: Link): number {
-  return link.heartbeatMs * 2 + GRACE_MS;
+/** How long until the link has been silent for too long. */
+function left(t: Turn, { heardAt, heartbeatMs }: Link): number {
+  return heardAt + heartbeatMs * 2 + GRACE_MS - t.now;
 }
 
 /** Arms the timer `alive`: for the dead-line, or to look at the clock before it. */
 export function guard(t: Turn, link: Link): void {
-  act(t, "arm", "alive", Math.min(link.heardAt + deadline(link) - t.now, LOOK_MS));
+  act(t, "arm", "alive", Math.min(left(t, link), LOOK_MS));
 }
 
 export function linkDown(t: Turn, link: Link, code: number, reason: string): void {
-  const { policy, error } = closed(code, reason, link.said, "connection_lost");
+  const { policy, error } = closed(t, code, reason, "connection_lost");
   // It was doubted already, as after the back/forward cache: it is this client alone that comes back.
   lost(t, link, { policy: t.suspect && policy === "lost" ? "now" : policy, error });
 }
 
 export function ofLink(t: Turn, before: Link, frame: Frame): void {
-  const link = { ...before, heardAt: t.now, said: undefined };
+  const link = { ...before, heardAt: t.now };
   t.link = link;
   // The dead-line was cut short by a probe: give it its full length again.
   if (t.suspect) guard(t, link);
   t.suspect = false;
-  if (frame.op === "moved") return plan(t, frame);
+  if (frame.op === "moved") plan(t, frame);
   const topic = frame["topic"] as string;
   // One that is being left was pending before: what counts is the `join` after that.
-  if (frame.op === "recovered" && !t.topics[topic]?.leaving) {
-    stand(t, link.socket, topic, frame);
-    ask(t);
-  }
+  if (frame.op === "recovered" && !t.topics[topic]?.leaving) stand(t, link.socket, topic, frame);
   // By the application's back end.
   if (frame.op === "removed") gone(t, topic, "removed");
   t.config.groups?.heard(t, frame);
-  if (frame.op !== "error" || "ref" in frame) {
-    inSession(t, link.socket, frame);
-    return part(t);
-  }
-  const said = errorOf(frame);
-  t.link = { ...link, said };
-  act(t, "emit", "error", said);
+  if (t.said) act(t, "emit", "error", t.said);
+  inSession(t, link.socket, frame);
 }
 
 /** Frames that mean the same on every socket. */
@@ -70,10 +61,8 @@ export function inSession(t: Turn, socket: number, frame: Frame): void {
 }
 
 export function ofOld(t: Turn, frame: Frame): void {
-  if (frame.op === "bye") return release(t);
-  inSession(t, t.old, frame);
-  // An answer may have been what later ephemeral sends were waiting for.
-  flush(t);
+  if (frame.op === "bye") t.old = 0;
+  else inSession(t, t.old, frame);
 }
 
 /** Lets the old socket go, once the new one brings everything: unless a topic of it still waits for the log. */
@@ -85,44 +74,32 @@ export function part(t: Turn, anyway = false): void {
   act(t, "arm", "retire", config.detachMs);
 }
 
-/** The old socket said `bye`, closed, or took too long: nothing more is expected of it. */
-export function release(t: Turn): void {
-  const { old } = t;
-  t.old = 0;
-  disarm(t, "retire");
-  drop(t, old);
-  orphan(t, old);
-  flush(t);
-  if (t.due) start(t);
-}
-
 /** `moved`: go there after a random part of the spread. A newer one replaces one that has not begun. */
 function plan(t: Turn, frame: Frame): void {
   const grant = readGrant(frame);
   if (!grant || t.dial) return;
   t.move = grant;
-  t.due = false;
-  act(t, "arm", "move", Math.floor(t.roll * (positive(frame["spread_ms"]) ?? 0)));
+  act(t, "arm", "loop", Math.floor(t.roll * (positive(frame["spread_ms"]) ?? 0)));
 }
 
-/** The timer `move`, or the way is clear: opens the new socket, unless an earlier move still has two. */
+/** It is time to move. There are never three sockets: the old one of an earlier move is let go first. */
 export function start(t: Turn): void {
-  t.due = true;
+  const { move, old, config } = t;
+  if (!move) return;
   part(t, true);
-  if (!t.move || t.old) return;
-  dial(t, t.move);
-  act(t, "arm", "move", t.config.openMs);
+  if (old) return act(t, "arm", "loop", config.detachMs);
+  t.move = undefined;
+  dial(t, move);
 }
 
 /** The timer `alive`. The dead-line is by the wall clock: timers of sleeping machines and hidden pages come late. */
-export function silence(t: Turn, link: Link): void {
-  if (t.suspect) {
-    return lost(t, link, { policy: "now", error: new RingdialError("silent", "", true) });
-  }
+export function silence(t: Turn, before: Link): void {
+  if (t.suspect) return lost(t, before, failure("now", "silent"));
   // The clock may have been set back.
-  t.link = { ...link, heardAt: Math.min(link.heardAt, t.now) };
-  if (t.now - link.heardAt >= deadline(link)) probe(t, link, LAST_CHANCE_MS);
-  else guard(t, t.link);
+  const link = { ...before, heardAt: Math.min(before.heardAt, t.now) };
+  t.link = link;
+  if (left(t, link) > 0) guard(t, link);
+  else probe(t, link, LAST_CHANCE_MS);
 }
 
 /** Any frame within `ms`, or the link is lost. */
@@ -136,9 +113,6 @@ export function probe(t: Turn, link: Link, ms = t.config.probeMs): void {
 /** The link is gone. A move being made becomes the reconnect; otherwise the loop starts. */
 function lost(t: Turn, link: Link, failure: Failure): void {
   const { policy, error } = failure;
-  disarm(t, "alive", "move", "retire");
-  drop(t, link.socket, t.old);
-  orphan(t, link.socket, t.old);
   t.link = t.move = undefined;
   t.old = 0;
   t.suspect = false;
@@ -148,11 +122,9 @@ function lost(t: Turn, link: Link, failure: Failure): void {
   if (held >= HEALTHY_MS) t.refreshed = false;
   // Also where a node ends the old session (`bye`, 1000) for the `replaces` of the new one, whose `welcome` is still to come.
   if (t.dial && policy !== "stop" && policy !== "refresh") {
-    act(t, "arm", "loop", t.config.openMs);
     t.cause = error;
     return act(t, "emit", "error", error);
   }
-  drop(t, t.dial?.socket);
   t.dial = undefined;
   retry(t, failure);
 }

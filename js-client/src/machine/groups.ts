@@ -5,14 +5,31 @@
 import { RingdialError } from "../errors.js";
 import type { PresenceChange, Since } from "../types.js";
 import { asText, type Frame, positive } from "../wire.js";
-import type { GroupRules } from "./state.js";
-import { forget, gone, placeOf, put, stand } from "./topics.js";
+import type { GroupRules, Topic } from "./state.js";
+import { forget, gone, named, placeOf, put, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 /** At least so long, and up to twice that, before a `join` or `leave` is repeated that was refused for the time being. */
 const AGAIN_MS = 1_000;
 
-export const groupRules: GroupRules = { ask, replied, heard, refuse, follow, unfollow };
+export const groupRules: GroupRules = { named: inHello, ask, again, stood, replied, heard, refuse, follow, unfollow };
+
+/** Those without a place to go on from. What another socket has not answered is this one's to answer. */
+function inHello(t: Turn): string[] {
+  const said = named(t).filter(([, topic]) => topic.want === "join" && !placeOf(topic));
+  for (const [name, topic] of named(t)) if (topic.from === Infinity) put(t, name, { ...topic, asked: 0, ref: undefined });
+  return said.map(([name]) => name.slice(2));
+}
+
+/** The session is in it. It is joined once the log has answered, too. */
+function stood(t: Turn, socket: number, name: string): void {
+  const topic = t.topics[name] as Topic;
+  const { want, presence, asked, from = 0, pending } = topic;
+  // `hello` does not ask for presence.
+  const told = { asked: presence ? asked : socket, ref: undefined };
+  put(t, name, { ...topic, ...told, from: Math.min(from, socket), inside: socket, leaving: false });
+  if (want === "join" && !pending) act(t, "settle", name, {});
+}
 
 /** The application wants a group. One that is followed already goes on from where it is. */
 function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
@@ -20,13 +37,11 @@ function follow(t: Turn, name: string, since: Since | undefined, presence: boole
   const { want } = before;
   if (want === "leave") put(t, name, { ...before, ...since, want: "join", presence, from: Infinity, leaving: true });
   else if (!want || (presence && !before.presence)) put(t, name, { ...before, want: "join", presence, asked: 0 });
-  ask(t);
 }
 
 function unfollow(t: Turn, name: string): void {
   if (!t.link && !t.dial) return forget(t, name);
   put(t, name, { asked: 0, want: "leave" });
-  ask(t);
 }
 
 /**
@@ -38,7 +53,7 @@ function ask(t: Turn): void {
   const socket = t.dial ? 0 : (t.link?.socket ?? 0);
   for (const [name, topic] of Object.entries(t.topics)) {
     const { want, asked, presence, leaving, inside, pending } = topic;
-    if (!socket || !want || asked === socket || pending === socket) continue;
+    if (!socket || !want || Math.abs(asked) === socket || pending === socket) continue;
     const ref = `t${++t.count}`;
     put(t, name, { ...topic, asked: socket, ref });
     const since = inside === socket ? undefined : placeOf(topic);
@@ -54,13 +69,16 @@ function replied(t: Turn, frame: Frame): void {
   if (!name || !topic) return;
   const done = op === "ack" || !temporary;
   if (done && topic.leaving) {
-    put(t, name, { ...topic, asked: 0, leaving: false });
-    return ask(t);
+    return put(t, name, { ...topic, asked: 0, leaving: false });
   }
   if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
   if (done) return gone(t, name, asText(code));
-  put(t, name, { ...topic, asked: 0 });
+  put(t, name, { ...topic, asked: -topic.asked });
   act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
+}
+
+function again(t: Turn): void {
+  for (const [name, topic] of Object.entries(t.topics)) if (topic.asked < 0) put(t, name, { ...topic, asked: 0 });
 }
 
 function heard(t: Turn, { op, ...change }: Frame): void {

@@ -11,7 +11,7 @@ import { asText, type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
 import { act, type Turn } from "./turn.js";
 
-/** Takes in a send, or says why not. It is written at once if there is a link. */
+/** Takes in a send, or says why not. */
 export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean): void {
   const { config, outbox, phase } = t;
   const chars = outbox.reduce((sum, entry) => sum + entry.text.length, text.length);
@@ -20,7 +20,6 @@ export function send(t: Turn, ref: string, text: string, ephemeral: boolean, sil
   if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over));
   if (outbox.length === 0) act(t, "arm", "outbox", config.sendMs);
   t.outbox = [...outbox, { ref, text, ephemeral, silent, until: t.now + config.sendMs, socket: 0 }];
-  flush(t);
 }
 
 /** Writes what the present link has not carried yet. */
@@ -38,11 +37,9 @@ export function flush(t: Turn): void {
   });
 }
 
-/** Sockets are gone: what they carried waits for the next one, or fails if it must not be repeated. */
-export function orphan(t: Turn, ...sockets: number[]): void {
-  const left = (entry: Entry): boolean => sockets.includes(entry.socket);
-  remove(t, (entry) => entry.ephemeral && entry.socket > 0 && left(entry), "unconfirmed", true);
-  t.outbox = t.outbox.map((entry) => (left(entry) ? { ...entry, socket: 0 } : entry));
+/** A socket is gone: what it carried waits for the next one, or fails if it must not be repeated. */
+export function orphan(t: Turn, socket: number): void {
+  remove(t, (entry) => entry.ephemeral && entry.socket === socket, "unconfirmed", true);
 }
 
 /** `ack` or `error` with a `ref`. An error counts only from the socket that carried the send last. */

@@ -2,7 +2,7 @@
 import type { Failure } from "../codes.js";
 import type { RingdialError } from "../errors.js";
 import type { Ack, Gap, LookupAnswer, Message, Moved, PresenceChange, Reason, Since, Status } from "../types.js";
-import type { Frame, Welcome } from "../wire.js";
+import type { Frame } from "../wire.js";
 import type { Turn } from "./turn.js";
 
 /** Milliseconds, but for the two outbox bounds. */
@@ -25,8 +25,14 @@ export interface Config {
 
 /** What a client that joins groups knows more: machine/groups.ts. */
 export interface GroupRules {
+  /** Those that `hello` names. */
+  named(t: Turn): string[];
   /** Says on the link what it was not told yet. */
   ask(t: Turn): void;
+  /** The time of those that were refused for the time being is over. */
+  again(t: Turn): void;
+  /** What a socket's node said of a topic was noted. */
+  stood(t: Turn, socket: number, topic: string): void;
   /** An `ack` or `error` that is no send's. */
   replied(t: Turn, frame: Frame): void;
   /** Any frame of the link. */
@@ -46,7 +52,7 @@ export interface Entry {
   readonly silent: boolean;
   /** Wall clock at which it fails. */
   readonly until: number;
-  /** The socket that carries it; 0: none. */
+  /** The socket that carried it last; 0: none. */
   readonly socket: number;
 }
 
@@ -57,7 +63,7 @@ export interface Topic {
   /** Without an epoch: what the application asked for, and has not had yet. */
   readonly offset?: number | undefined;
   /** Sockets that go by the epoch before: they still have to tell what another one has told. */
-  readonly behind?: readonly number[];
+  readonly behind?: readonly number[] | undefined;
   /** What the application wants of a group. Undefined: it has not said anything, the inbox and the token's groups come by themselves. */
   readonly want?: "join" | "leave";
   /**
@@ -68,7 +74,7 @@ export interface Topic {
   readonly presence?: boolean;
   /** It is joined again: first the `leave` of before must be answered, or `since` would be ignored. */
   readonly leaving?: boolean;
-  /** The socket that was told what is wanted; 0: none. */
+  /** The socket that was told what is wanted, negative if it refused for the time being; 0: none. */
   readonly asked: number;
   /** The `ref` it was told with, until the answer. */
   readonly ref?: string | undefined;
@@ -82,19 +88,19 @@ export interface Topic {
 export interface Dial {
   readonly socket: number;
   readonly grant: LookupAnswer;
-  /** The node's `error` before it closes. */
-  readonly said?: RingdialError | undefined;
 }
 
 /** A socket after `welcome`. */
-export interface Link extends Omit<Welcome, "topics"> {
+export interface Link {
   readonly socket: number;
+  readonly session: string;
+  readonly user: string;
+  readonly node: string;
+  readonly heartbeatMs: number;
   /** Wall clock at which the client was last connected anew; a move does not change it. */
   readonly since: number;
   /** Wall clock of the last frame. */
   readonly heardAt: number;
-  /** The last frame, if it was an `error` without a `ref`. */
-  readonly said?: RingdialError | undefined;
 }
 
 /**
@@ -118,10 +124,10 @@ export interface State {
   readonly old: number;
   /** It was let go: not before every topic has recovered on the new one. */
   readonly detached: boolean;
-  /** Where the node asked the client to move. While `dial` is set beside the link, the move is being made. */
+  /** Where the node asked the client to move, until it begins to. While `dial` is set beside the link, it is being done. */
   readonly move?: LookupAnswer | undefined;
-  /** The move's random time is over: if it is not being made, it waits for the old socket of an earlier one to go. */
-  readonly due: boolean;
+  /** The last frame, if it was an `error` without a `ref`: why the node is about to close. */
+  readonly said?: RingdialError | undefined;
   /** The dead-line has passed or `wake` asks: the next timer without a frame in between ends the link. */
   readonly suspect: boolean;
   /** In the order of sending. */
@@ -145,12 +151,10 @@ export interface State {
 }
 
 export type TimerName =
-  /** The retry loop's only timer: back-off, lookup or dial. */
+  /** The next step: back-off, lookup or dial of the retry loop; or of a move its random time, then its dial. */
   | "loop"
   /** The link's dead-line. */
   | "alive"
-  /** A move's random time, then its dial. */
-  | "move"
   /** The wait for `bye`. */
   | "retire"
   /** The oldest send's time. */
@@ -196,7 +200,8 @@ export type Effect =
   /** Close the socket and hear no more of it. */
   | ["drop", socket: number]
   | ["arm", timer: TimerName, ms: number]
-  | ["disarm", timer: TimerName]
+  /** Whatever timer there is. One that has lost its purpose may fire before: nothing comes of it. */
+  | ["disarm"]
   | ["settle", ref: string, ack: Ack]
   | ["fail", ref: string, error: RingdialError]
   | ["emit", name: "message", value: Message]
@@ -219,7 +224,10 @@ export function initial(config: Config): State {
     ask: 0,
     reason: "start",
     retryAt: 0,
-    due: false,
+    dial: undefined,
+    link: undefined,
+    move: undefined,
+    said: undefined,
     old: 0,
     detached: false,
     suspect: false,

@@ -7,7 +7,7 @@
 import type { Gap, Since } from "../types.js";
 import { asText, type Frame } from "../wire.js";
 import type { Topic } from "./state.js";
-import { act, type Turn } from "./turn.js";
+import { act, socketsOf, type Turn } from "./turn.js";
 
 /** What a node takes in one `hello`; the rest is joined afterwards, or refused. */
 const HELLO_MAX = 257;
@@ -23,17 +23,20 @@ export function forget(t: Turn, name: string): void {
   t.topics = rest;
 }
 
-/** For the `hello` of a socket, which goes by what it says. What another one has not answered is this one's to answer. */
-export function resume(t: Turn, socket: number): { resume: Record<string, Since>; groups: string[] } {
-  const said = { resume: {} as Record<string, Since>, groups: [] as string[] };
-  for (const [name, topic] of Object.entries(t.topics).slice(0, HELLO_MAX)) {
+/** For the `hello` of a socket, which goes by the positions it says. */
+export function resume(t: Turn, socket: number): Record<string, Since> {
+  const said: Record<string, Since> = {};
+  for (const [name, topic] of named(t)) {
     const place = placeOf(topic);
-    if (place) said.resume[name] = place;
-    else if (topic.want === "join") said.groups.push(name.slice(2));
-    const behind = topic.behind?.filter((other) => other !== socket) ?? [];
-    put(t, name, { ...topic, behind, ...(topic.from === Infinity && { asked: 0, ref: undefined }) });
+    if (place) said[name] = place;
+    put(t, name, { ...topic, behind: topic.behind?.filter((other) => other !== socket) });
   }
   return said;
+}
+
+/** The topics that `hello` is about. */
+export function named(t: Turn): [name: string, topic: Topic][] {
+  return Object.entries(t.topics).slice(0, HELLO_MAX);
 }
 
 /** What was asked for, or the position: undefined if neither. */
@@ -45,23 +48,16 @@ export function placeOf({ epoch, offset }: Topic): Since | undefined {
 export function stand(t: Turn, socket: number, name: string, { epoch, offset, recovered, error }: Record<string, unknown>): void {
   if (error) return gone(t, name, asText(error));
   const topic = t.topics[name] ?? NONE;
-  const { want, presence, asked } = topic;
-  if (want === "leave") return;
+  if (topic.want === "leave") return;
   const waits = recovered === "pending";
   /** Nothing was asked for: it goes on from the head, which is known once it waits for nothing. All was, and there is nothing: likewise. */
   const begins = !waits && !!epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
   put(t, name, {
     ...topic,
     ...(begins && { epoch: asText(epoch), offset: offset as number, behind: others(t, socket) }),
-    // `hello` does not ask for presence.
-    asked: presence ? asked : socket,
-    ref: undefined,
-    from: Math.min(topic.from ?? 0, socket),
-    inside: socket,
-    leaving: false,
     pending: waits ? socket : 0,
   });
-  if (want === "join") act(t, "settle", name, {});
+  t.config.groups?.stood(t, socket, name);
 }
 
 /** A topic is not followed, or no longer. */
@@ -73,7 +69,7 @@ export function gone(t: Turn, name: string, code: string): void {
 
 /** They may go by another epoch than this one, and tell later of what it tells now. */
 function others(t: Turn, socket: number): number[] {
-  return [t.link?.socket ?? 0, t.old, t.dial?.socket ?? 0].filter((other) => other !== socket);
+  return socketsOf(t).filter((other) => other !== socket);
 }
 
 /** Whether what comes of a topic is of an earlier time: the group was left. */

@@ -1,8 +1,10 @@
 /** Step 1: the application's token, then the lookup. */
-import { type Failure, statusPolicy } from "../codes.js";
-import { AuthError, RingdialError } from "../errors.js";
+import { type Failure, failure, statusPolicy } from "../codes.js";
+import type { RingdialError } from "../errors.js";
 import type { ClientOptions, FetchFunction, LookupAnswer, LookupRequest, Reason, Signal } from "../types.js";
 import { asText, isRecord, positive, readGrant } from "../wire.js";
+
+const FAILED = "lookup_failed";
 
 /** Never rejects. */
 export type Lookup = (reason: Reason, avoid: readonly string[], signal: Signal) => Promise<LookupAnswer | Failure>;
@@ -16,48 +18,43 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
     let code = "token_failed";
     try {
       const token = typeof source === "function" ? await source({ reason, signal }) : source;
-      code = "lookup_failed";
+      code = FAILED;
       const answer = await step({ reason, token, avoid, signal });
       if (readGrant(answer) || (isRecord(answer) && (answer as unknown as Failure).policy)) return answer;
       throw new Error("an answer without url and protocols");
     } catch (cause) {
       // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.
-      const ours = cause instanceof Error && "retryable" in cause;
-      const error = ours ? (cause as RingdialError) : new RingdialError(code, String(cause), true, { cause });
-      return { policy: error.retryable ? "lost" : "stop", error };
+      const said = (cause as Partial<RingdialError> | undefined)?.retryable;
+      return said === undefined ? failure("lost", code, String(cause), { cause }) : { policy: said ? "lost" : "stop", error: cause as RingdialError };
     }
   };
 }
 
 /** Several are shuffled once, so that clients spread over the others too when one fails; one is kept until it fails. */
 function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => number): LookupStep {
-  const shuffled = ([lookup].flat() as string[]).map((url) => [random(), url] as const).sort(([a], [b]) => a - b);
+  const shuffled = ([lookup].flat() as string[]).map((url) => [random(), url] as const).sort();
   let turn = 0;
   return async ({ token, avoid, signal }) => {
-    const fields = [["id", id], ["service", service], ...avoid.map((node) => ["avoid", node])];
-    const query = fields.flatMap(([name, value]) => (value ? `${name}=${encodeURIComponent(value)}` : []));
-    const [, url] = shuffled[turn++ % shuffled.length] as [number, string];
-    const response = await (fetch ?? (globalThis as unknown as { fetch: FetchFunction }).fetch)(
-      url + (url.includes("?") ? "&" : "?") + query.join("&"),
-      { headers: token ? { authorization: `Bearer ${token}` } : {}, signal, cache: "no-store" },
-    );
-    const { status, headers } = response;
+    let [, url] = shuffled[turn++ % shuffled.length] as [number, string];
+    const add = (name: string, value: string | undefined): unknown =>
+      value && (url += `${url.includes("?") ? "&" : "?"}${name}=${encodeURIComponent(value)}`);
+    add("id", id);
+    add("service", service);
+    for (const node of avoid) add("avoid", node);
+    const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+    const response = await (fetch ?? (globalThis as unknown as { fetch: FetchFunction }).fetch)(url, { headers, signal, cache: "no-store" });
+    const { status } = response;
     // What answered is kept.
     if (status < 500) turn--;
     const body = await response.json().catch(() => 0);
-    return status === 200 ? (body as LookupAnswer) : refused(status, isRecord(body) ? body : {}, headers.get("retry-after"));
+    return status === 200 ? (body as LookupAnswer) : refused(status, isRecord(body) ? body : {}, response.headers.get("retry-after"));
   };
 }
 
 /** A problem document (RFC 9457) with `code`, `temporary`, `retry_after_ms`; or whatever a proxy answered. */
 function refused(status: number, problem: Record<string, unknown>, retryAfter: string | null): Failure {
-  const policy = statusPolicy(status, problem["temporary"]);
   const message = asText(problem["detail"]) || `the lookup service answered ${status}`;
   // `Retry-After` in seconds; its other form, a date, is not sent by lookup services.
   const retryAfterMs = positive(problem["retry_after_ms"]) ?? positive(retryAfter ? Number(retryAfter) * 1000 : undefined);
-  const error =
-    policy === "refresh"
-      ? new AuthError(message)
-      : new RingdialError(asText(problem["code"]) || "lookup_failed", message, policy !== "stop", { retryAfterMs });
-  return { policy, error };
+  return failure(statusPolicy(status, problem["temporary"]), asText(problem["code"]) || FAILED, message, { retryAfterMs });
 }

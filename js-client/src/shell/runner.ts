@@ -2,9 +2,8 @@
 import type { Effect, Happening, State, TimerName } from "../machine/state.js";
 import { transition } from "../machine/transition.js";
 import type { WebSocketConstructor } from "../types.js";
-import { readFrame } from "../wire.js";
 import type { Lookup } from "./lookup.js";
-import { openSocket, type Socket } from "./socket.js";
+import { socketActions, type Sockets } from "./socket.js";
 
 /** Longer ones would fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -20,18 +19,18 @@ export interface Surroundings extends Pick<Actions, "settle" | "fail" | "emit"> 
   readonly webSocket: () => WebSocketConstructor | undefined;
 }
 
-export interface Runner {
+/** An event, and its effects. Called from within an effect (by a listener, say) it waits its turn. */
+export type Dispatch = (...happening: Happening) => void;
+
+export interface Runner extends Pick<Sockets, "closed"> {
   readonly state: State;
-  /** An event, and its effects. Called from within an effect (by a listener, say) it waits its turn. */
-  dispatch(...happening: Happening): void;
-  /** Resolves when the dropped sockets are closed. */
-  closed(): Promise<unknown>;
+  readonly dispatch: Dispatch;
 }
 
 export function run(state: State, around: Surroundings): Runner {
   const queue: Happening[] = [];
   let busy = false;
-  const dispatch = (...happening: Happening): void => {
+  const dispatch: Dispatch = (...happening) => {
     queue.push(happening);
     if (busy) return;
     busy = true;
@@ -42,20 +41,18 @@ export function run(state: State, around: Surroundings): Runner {
     }
     busy = false;
   };
-  const { closed, ...sockets } = socketActions(dispatch, around);
-  const actions: Actions = { ...around, ...lookupActions(dispatch, around), ...timerActions(dispatch), ...sockets };
+  const sockets = socketActions(dispatch, around.webSocket);
+  const actions: Actions = { ...around, ...lookupActions(dispatch, around.lookup), ...timerActions(dispatch), ...sockets };
   return {
     get state() {
       return state;
     },
     dispatch,
-    closed,
+    closed: sockets.closed,
   };
 }
 
-type Dispatch = Runner["dispatch"];
-
-function lookupActions(dispatch: Dispatch, { lookup }: Surroundings): Pick<Actions, "look" | "abandon"> {
+function lookupActions(dispatch: Dispatch, lookup: Lookup): Pick<Actions, "look" | "abandon"> {
   let asking: AbortController | undefined;
   return {
     look(ask, reason, avoid) {
@@ -70,46 +67,14 @@ function lookupActions(dispatch: Dispatch, { lookup }: Surroundings): Pick<Actio
 
 function timerActions(dispatch: Dispatch): Pick<Actions, "arm" | "disarm"> {
   const timers = new Map<TimerName, ReturnType<typeof setTimeout>>();
-  const disarm = (name: TimerName): void => clearTimeout(timers.get(name));
   return {
     arm(name, ms) {
-      disarm(name);
+      clearTimeout(timers.get(name));
       timers.set(
         name,
         setTimeout(() => dispatch("timer", name), Math.min(ms, TIMER_MAX_MS)),
       );
     },
-    disarm,
-  };
-}
-
-function socketActions(
-  dispatch: Dispatch,
-  { webSocket }: Surroundings,
-): Pick<Actions, "open" | "write" | "drop"> & Pick<Runner, "closed"> {
-  const sockets = new Map<number, Socket>();
-  const closing = new Set<Promise<void>>();
-  return {
-    open(socket, url, protocols) {
-      const down = (code: number, reason: string): void => dispatch("down", socket, code, reason);
-      const heard = (data: unknown): void => {
-        const frame = readFrame(data);
-        if (frame) dispatch("heard", socket, frame);
-      };
-      try {
-        const WebSocket = webSocket() as WebSocketConstructor;
-        sockets.set(socket, openSocket(new WebSocket(url, [...protocols]), () => dispatch("opened", socket), heard, down));
-      } catch (error) {
-        down(0, String(error));
-      }
-    },
-    write: (socket, text) => sockets.get(socket)?.write(text),
-    drop(socket) {
-      const end = sockets.get(socket)?.drop();
-      sockets.delete(socket);
-      if (end) closing.add(end);
-      void end?.then(() => closing.delete(end));
-    },
-    closed: () => Promise.all(closing),
+    disarm: () => timers.forEach((timer) => clearTimeout(timer)),
   };
 }

@@ -1,67 +1,75 @@
-/** One WebSocket, with the differences between platforms taken out. */
-import type { SocketLike } from "../types.js";
+/** WebSockets, with the differences between platforms taken out. */
+import type { SocketLike, WebSocketConstructor } from "../types.js";
+import { readFrame } from "../wire.js";
+import type { Actions, Dispatch } from "./runner.js";
 
 /** How long a closing handshake may take: the end of `close()` waits for it. */
 const CLOSE_MS = 700;
 
-export interface Socket {
-  write(text: string): void;
-  /** No event follows. Resolves once the socket is closed, at the latest after {@link CLOSE_MS}. */
-  drop(): Promise<void>;
+export interface Sockets extends Pick<Actions, "open" | "write" | "drop"> {
+  /** Resolves when the dropped sockets are closed. */
+  closed(): Promise<void>;
 }
 
-/** `down` is called once, and last. */
-export function openSocket(
-  socket: SocketLike,
-  opened: () => void,
-  heard: (data: unknown) => void,
-  down: (code: number, reason: string) => void,
-): Socket {
-  let over = false;
-  const end = (code = 1006, reason = ""): void => {
-    if (over) return;
-    over = true;
-    down(code, reason);
-  };
-  socket.onopen = () => {
-    // After an opening, `close` follows an error everywhere, with its code.
-    socket.onerror = () => {};
-    opened();
-  };
-  socket.onmessage = (event: { data: unknown }) => heard(event.data);
-  socket.onclose = (event: { code?: number; reason?: string }) => end(event.code, event.reason);
-  // Node 22 fires no `close` after a failed opening.
-  socket.onerror = () => end();
+/** A `down` may come twice, and after others nothing: the machine knows which sockets it has. */
+export function socketActions(dispatch: Dispatch, webSocket: () => WebSocketConstructor | undefined): Sockets {
+  const sockets = new Map<number, SocketLike>();
+  let closed = Promise.resolve();
   return {
-    write(text) {
+    open(id, url, protocols) {
+      const down = ({ code = 1006, reason = "" }: { code?: number; reason?: string }): void => dispatch("down", id, code, reason);
       try {
-        socket.send(text);
+        const socket = new (webSocket() as WebSocketConstructor)(url, [...protocols]);
+        sockets.set(id, socket);
+        socket.onopen = () => {
+          // After an opening, `close` follows an error everywhere, with its code.
+          socket.onerror = ignore;
+          dispatch("opened", id);
+        };
+        socket.onmessage = ({ data }: { data: unknown }) => {
+          const frame = readFrame(data);
+          if (frame) dispatch("heard", id, frame);
+        };
+        socket.onclose = down;
+        // Node 22 fires no `close` after a failed opening.
+        socket.onerror = () => down({});
+      } catch (error) {
+        down({ code: 0, reason: String(error) });
+      }
+    },
+    write(id, text) {
+      try {
+        sockets.get(id)?.send(text);
       } catch {
         // A closing socket: its close event is on the way, and what was not acknowledged is repeated.
       }
     },
-    drop: () => shut(socket, over),
+    drop(id) {
+      const socket = sockets.get(id);
+      sockets.delete(id);
+      if (!socket) return;
+      const end = shut(socket);
+      closed = closed.then(() => end);
+    },
+    closed: () => closed,
   };
 }
 
-/** To a silent peer Node fires no `close` for 50 s: an own timer, and `terminate` where there is one. */
-function shut(socket: SocketLike & { terminate?: () => void }, over: boolean): Promise<void> {
+const ignore = (): void => {};
+
+/** No event follows. To a silent peer Node fires no `close` for 50 s: an own timer, and `terminate` where there is one. */
+function shut(socket: SocketLike & { terminate?: () => void; readonly readyState?: number }): Promise<void> {
   // Package `ws` throws errors that nobody listens for, so a listener stays.
-  socket.onopen = socket.onmessage = socket.onerror = () => {};
+  socket.onopen = socket.onmessage = socket.onerror = ignore;
   return new Promise((resolve) => {
-    const timer = setTimeout(() => {
+    const done = (): void => {
+      clearTimeout(timer);
       socket.terminate?.();
       resolve();
-    }, CLOSE_MS);
-    const done = (socket.onclose = () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    try {
-      socket.close(1000);
-    } catch {
-      over = true;
-    }
-    if (over) done();
+    };
+    const timer = setTimeout(done, CLOSE_MS);
+    socket.onclose = done;
+    socket.close(1000);
+    if (socket.readyState === 3) done();
   });
 }

@@ -36,14 +36,14 @@ pub const PLANTED: [Planted; 8] = [
     Planted {
         name: "npm-forget-sends",
         module: "machine/outbox.js",
-        from: "t.outbox.map((entry) => (left(entry) ? { ...entry, socket: 0 } : entry))",
-        to: "t.outbox.filter((entry) => !left(entry))",
+        from: "remove(t, (entry) => entry.ephemeral && entry.socket === socket, \"unconfirmed\", true);",
+        to: "t.outbox = t.outbox.filter((entry) => entry.socket !== socket);",
     },
     Planted {
         name: "npm-repeat-ephemeral",
         module: "machine/outbox.js",
-        from: "entry.ephemeral && entry.socket > 0 && left(entry)",
-        to: "false",
+        from: "remove(t, (entry) => entry.ephemeral && entry.socket === socket, \"unconfirmed\", true);",
+        to: "t.outbox = t.outbox.map((entry) => (entry.socket === socket ? { ...entry, socket: 0 } : entry));",
     },
     Planted {
         name: "npm-deliver-twice",
@@ -57,17 +57,12 @@ pub const PLANTED: [Planted; 8] = [
         from: "act(t, \"emit\", \"gap\", gap);",
         to: "",
     },
-    Planted {
-        name: "npm-third-socket",
-        module: "machine/connected.js",
-        from: "if (!t.move || t.old)",
-        to: "if (!t.move)",
-    },
+    Planted { name: "npm-third-socket", module: "machine/connected.js", from: "if (old)", to: "if (false)" },
     Planted {
         name: "npm-bear-silence",
         module: "machine/connected.js",
-        from: "if (t.suspect) {",
-        to: "if (false) {",
+        from: "return lost(t, before, failure(\"now\", \"silent\"));",
+        to: "return guard(t, before);",
     },
     Planted {
         name: "npm-swap-sends",
