@@ -7,7 +7,7 @@ use cluster::wire::client::Since;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 
-use super::followers::{Arrival, Beginning, Follower, JoinRequest};
+use super::followers::{Arrival, Beginning, Follower, JoinRequest, Missed};
 use super::reads::Reader;
 use super::session::Stage;
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
@@ -117,7 +117,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.log_holds(name, since.map_or(0, |since| since.offset));
                 self.arrived(key, name, Recovery::Whole, now);
             }
-            Ok(Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_)) => {
+            Ok(read @ (Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_))) => {
+                if let Some(arrival) = self.arrival(key, name) {
+                    arrival.missed = Missed::of(&read);
+                }
                 self.arrived(key, name, Recovery::Partly, now);
             }
             // It stands, and is not there: it was lost just now.
@@ -208,7 +211,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let head = topic.feed.head();
         let Some(follower) = topic.follower(key.index()) else { return };
         let Some(arrival) = follower.arrival().filter(|arrival| arrival.recovery.is_some()) else { return };
+        let missed = arrival.missed;
         follower.reading = arrival.go_on(head);
+        // Not left to the next read: by then the log may have grown past the place that it had gone back behind.
+        if let Some(missed) = missed {
+            self.skip(key, name, missed);
+        }
         self.replay_on(key, name);
     }
 

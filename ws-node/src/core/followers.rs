@@ -1,8 +1,8 @@
 //! A session's place in a topic: it arrives, it reads what it missed from the log, it gets what is passed on.
 
-use cluster::log::{Epoch, Position};
+use cluster::log::{Epoch, Page, Position, Read};
 use cluster::wire::client::Since;
-use cluster::wire::node::Recovery;
+use cluster::wire::node::{GapReason, Recovery};
 use serde_json::value::RawValue;
 
 /// A session that follows a topic.
@@ -37,12 +37,24 @@ pub(super) struct Arrival {
     pub(super) join: Option<JoinRequest>,
     /// What it will be told, once that is known.
     pub(super) recovery: Option<Recovery>,
+    /// What it asked for and will never get. The log may say something else when it is read again.
+    pub(super) missed: Option<Missed>,
     /// It was told `pending`.
     pub(super) told: bool,
     /// `welcome` no longer waits for it.
     pub(super) counted: bool,
     /// The read that is out.
     pub(super) reader: Option<u64>,
+}
+
+/// What a session will never get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Missed {
+    /// The first offset behind it.
+    pub(super) before: u64,
+    /// Where the session goes on.
+    pub(super) next: Position,
+    pub(super) reason: GapReason,
 }
 
 /// A `join` that was not answered yet.
@@ -91,7 +103,9 @@ impl Follower {
     pub(super) fn forget(&mut self) {
         match &mut self.reading {
             Reading::Live { after } => *after = 0,
-            Reading::Arriving(arrival) => (arrival.recovery, arrival.reader) = (None, None),
+            Reading::Arriving(arrival) => {
+                (arrival.recovery, arrival.missed, arrival.reader) = (None, None, None);
+            }
             // It finds out for itself.
             Reading::Replaying(_) => {}
         }
@@ -170,6 +184,28 @@ impl Arrival {
                 Reading::Replaying(Box::new(Replay { epoch, offset, reader: None }))
             }
         }
+    }
+}
+
+// === impl Missed ===
+
+impl Missed {
+    /// What is missing by an answer of the log, if anything is.
+    pub(super) fn of(read: &Read) -> Option<Self> {
+        let (before, next, reason) = match read {
+            Read::Page(page) => return Self::on(page),
+            Read::OtherEpoch(head) => (1, Position { offset: 0, ..*head }, GapReason::LogLost),
+            Read::RolledBack(head) => (head.offset.saturating_add(1), *head, GapReason::LogLost),
+            Read::Absent => return None,
+        };
+        Some(Self { before, next, reason })
+    }
+
+    /// What a page leaves out.
+    pub(super) fn on(page: &Page) -> Option<Self> {
+        let before = page.gap?.before;
+        let next = Position { offset: before.saturating_sub(1), ..page.position };
+        Some(Self { before, next, reason: GapReason::Trimmed })
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use cluster::log::{LogError, Page, Position, Read};
 use cluster::planted::{self, Bug};
-use cluster::wire::node::{Gap, GapReason, Name, NodeFrame};
+use cluster::wire::node::{Gap, Name, NodeFrame};
 
 use super::feed::frame_of;
-use super::followers::{Reading, Replay};
+use super::followers::{Missed, Reading, Replay};
 use super::reads::Reader;
 use super::stream::is_ahead;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
@@ -99,22 +99,24 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         replay.reader = None;
         match result {
             Ok(Read::Page(page)) => self.replay_page(key, name, &page, now),
-            Ok(Read::OtherEpoch(head)) => {
-                self.skip(key, name, (1, Position { offset: 0, ..head }), GapReason::LogLost);
-                self.replay_on(key, name);
+            // Not only the client says so: the log went back, and goes on in another epoch.
+            Ok(Read::RolledBack(head)) if self.has_seen_beyond(name, head) => {
+                self.doubt_replay(key, name, now);
             }
-            Ok(Read::RolledBack(head)) => {
-                let seen = self.topics.get(name).and_then(|topic| topic.feed.head());
-                if seen.is_some_and(|seen| is_ahead(seen, head)) {
-                    // Not only the client says so: the log went back, and goes on in another epoch.
-                    return self.doubt_replay(key, name, now);
+            Ok(read @ (Read::OtherEpoch(_) | Read::RolledBack(_))) => {
+                if let Some(missed) = Missed::of(&read) {
+                    self.skip(key, name, missed);
                 }
-                self.skip(key, name, (head.offset.saturating_add(1), head), GapReason::LogLost);
                 self.replay_on(key, name);
             }
             Ok(Read::Absent) => self.doubt_replay(key, name, now),
             Err(_) => self.replay_later(key, Arc::from(name)),
         }
+    }
+
+    fn has_seen_beyond(&self, name: &str, head: Position) -> bool {
+        let seen = self.topics.get(name).and_then(|topic| topic.feed.head());
+        seen.is_some_and(|seen| is_ahead(seen, head))
     }
 
     /// The home and the log do not agree.
@@ -127,13 +129,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let Some(replay) = self.replay(key, name) else { return };
         let all = replay.epoch.is_none();
         replay.epoch = Some(page.position.epoch);
-        if let Some(gap) = page.gap {
-            let next = Position { offset: gap.before - 1, ..page.position };
-            if all {
-                replay.offset = next.offset;
-            } else {
-                self.skip(key, name, (gap.before, next), GapReason::Trimmed);
-            }
+        match Missed::on(page) {
+            Some(missed) if all => replay.offset = missed.next.offset,
+            Some(missed) => self.skip(key, name, missed),
+            None => {}
         }
         let Some(session) = self.sessions.get(key) else { return };
         let lost = usize::from(!page.more && planted::is(Bug::LoseReplayed));
@@ -174,7 +173,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// Tells a session what it will never get, and goes on behind it.
-    fn skip(&mut self, key: SessionKey, name: &str, (before, next): (u64, Position), reason: GapReason) {
+    pub(super) fn skip(&mut self, key: SessionKey, name: &str, missed: Missed) {
+        let Missed { before, next, reason } = missed;
         let Some(replay) = self.replay(key, name) else { return };
         let after = replay.offset;
         (replay.epoch, replay.offset) = (Some(next.epoch), next.offset);

@@ -133,6 +133,32 @@ fn a_client_that_claims_what_never_was_is_told_so_and_nobody_else_notices() {
 }
 
 #[test]
+fn who_was_told_of_a_loss_hears_of_it_though_the_log_has_grown_past_it_meanwhile() {
+    let (mut world, name, [(key, _), _]) = group();
+    let topic = format!("g:{name}");
+    let at = world.entries(&topic).0.unwrap();
+    let user = world.user_of(1, 1);
+    let (newcomer, memory) = world.admit(1, &user, &[]);
+    let since = json!({ &topic: { "epoch": at.epoch.to_string(), "offset": 7 } });
+    world.say(1, newcomer, &json!({ "op": "hello", "resume": since }).to_string());
+    let mut frames = memory.take();
+    while frames.is_empty() {
+        world.answer_logs();
+        frames = memory.take();
+    }
+    assert_eq!(frames[0]["topics"][&topic]["recovered"], json!(false));
+    // Before its node reads on.
+    for data in 6..=8 {
+        let frame = json!({ "op": "send", "to": { "group": name }, "data": data });
+        world.say(0, key, &frame.to_string());
+        while world.answer_log(0, usize::MAX) > 0 {}
+    }
+    world.settle();
+    frames.extend(memory.take());
+    assert_eq!(told(&frames), ["log_lost 7-6", "6: 6", "7: 7", "8: 8"]);
+}
+
+#[test]
 fn who_has_had_more_than_a_node_was_told_of_is_told_no_lower_head() {
     let (mut world, name, [(key, _), (_, second)]) = group();
     second.take();
