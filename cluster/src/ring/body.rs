@@ -89,6 +89,7 @@ impl Body {
             log_generation: self.log_generation,
             places: Arc::new(places),
             holders,
+            published: None,
         })
     }
 }

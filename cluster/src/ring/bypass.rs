@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::key::Slot;
 use super::member::Member;
 use super::view::{NOBODY, Ring};
 
@@ -21,6 +22,7 @@ impl Ring {
             return self.clone();
         }
         let mut next = self.clone();
+        next.published.get_or_insert_with(|| Arc::clone(&self.holders));
         let holders = Arc::make_mut(&mut next.holders);
         // Counter-clockwise, and round once more for the slots behind the last living holder's.
         let mut living = NOBODY;
@@ -33,5 +35,17 @@ impl Ring {
         }
         Arc::make_mut(&mut next.places).recount(&next.holders);
         next
+    }
+
+    /// Whether it is read past somebody.
+    pub const fn is_bypassed(&self) -> bool {
+        self.published.is_some()
+    }
+
+    /// Whether a slot's holder only stands in for one that is read past: the published table names another. Such a home
+    /// stores nothing; whom it stands in for may live, and write.
+    pub fn stands_in(&self, slot: Slot) -> bool {
+        let published = self.published.as_ref();
+        published.is_some_and(|published| published[slot.index()] != self.holders[slot.index()])
     }
 }

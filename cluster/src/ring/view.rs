@@ -38,6 +38,8 @@ pub struct Ring {
     pub(super) log_generation: u64,
     pub(super) places: Arc<Places>,
     pub(super) holders: Arc<Holders>,
+    /// The published table, where this one is read past the dead.
+    pub(super) published: Option<Arc<Holders>>,
 }
 
 // === impl Policy ===
@@ -69,6 +71,7 @@ impl Ring {
             log_generation: 1,
             places: Arc::default(),
             holders,
+            published: None,
         }
     }
 

@@ -127,9 +127,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         if !is_home {
             return self.give_all_back(name, now);
         }
-        let Some(request) = stream.next(&shared, topic.slot, fence, retention) else { return };
+        // Who stands in for a dead home stores nothing. What was sent there waits as for a log that is away.
+        let stores = !self.ring.stands_in(topic.slot);
+        let Some(request) = stream.next(&shared, topic.slot, fence, stores.then_some(retention)) else {
+            if stream.has_waiting() {
+                self.later.push(&shared, stream);
+            }
+            return;
+        };
+        let batch = request.message_count();
         match self.log.submit(request) {
-            Ok(()) => stream.sent(),
+            Ok(()) => stream.sent(batch),
             Err(_) => self.later.push(&shared, stream),
         }
     }

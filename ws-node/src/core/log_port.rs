@@ -122,3 +122,15 @@ pub enum LogAnswer {
         results: Vec<(Arc<str>, Standing)>,
     },
 }
+
+// === impl LogRequest ===
+
+impl LogRequest {
+    /// How many messages it has the log store.
+    pub const fn message_count(&self) -> usize {
+        match self {
+            Self::Append { messages, .. } => messages.len(),
+            Self::Open { .. } | Self::Read { .. } | Self::Look { .. } => 0,
+        }
+    }
+}

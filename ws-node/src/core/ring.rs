@@ -33,6 +33,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.slots_came(&changed);
         self.wait_for_links();
         let published = older.version() != self.ring.version();
+        // Whom it stood in for may have written meanwhile.
+        if older.is_bypassed() {
+            self.mark(Why::DOUBTED, |slot| older.stands_in(slot));
+        }
         if published && self.may_have_missed_a_home(&older) {
             self.log_interrupted();
         }

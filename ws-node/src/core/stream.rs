@@ -121,29 +121,29 @@ impl Stream {
         }
     }
 
-    /// The next request, if there is something to ask and nothing is out. It counts as sent with [`Stream::sent`].
+    /// The next request, if there is something to ask and nothing is out. It counts as sent with [`Stream::sent`]. Without
+    /// `retention` what waits goes on waiting.
     pub(super) fn next(
         &self,
         topic: &Arc<str>,
         slot: Slot,
         fence: Fence,
-        retention: Retention,
+        retention: Option<Retention>,
     ) -> Option<LogRequest> {
         if self.is_out() {
             return None;
         }
         let (topic, known) = (Arc::clone(topic), self.highest());
-        if self.waiting.is_empty() {
+        let Some(retention) = retention.filter(|_| !self.waiting.is_empty()) else {
             let unknown = self.position.is_none() || self.reopen;
             return unknown.then_some(LogRequest::Open { topic, slot, fence, known });
-        }
+        };
         let messages = self.waiting.iter().take(self.batch()).map(Waiting::entry).collect();
         Some(LogRequest::Append { topic, slot, fence, known, retention, messages })
     }
 
-    /// What [`Stream::next`] gave is under way.
-    pub(super) fn sent(&mut self) {
-        let batch = self.batch();
+    /// What [`Stream::next`] gave is under way; it was for so many of those that wait.
+    pub(super) fn sent(&mut self, batch: usize) {
         self.out = if batch == 0 { Out::Open } else { Out::Append(self.waiting.drain(..batch).collect()) };
         self.reopening = std::mem::take(&mut self.reopen);
     }

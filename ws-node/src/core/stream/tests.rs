@@ -23,7 +23,12 @@ fn message(number: u64, bytes: usize) -> Waiting {
 
 fn next(stream: &Stream) -> Option<LogRequest> {
     let ring = Ring::genesis("default", RingKey::new([0; 16]), Policy::Balanced);
-    stream.next(&"u:bob".into(), Slot::new(0), Fence::of(&ring), Retention::default())
+    stream.next(&"u:bob".into(), Slot::new(0), Fence::of(&ring), Some(Retention::default()))
+}
+
+fn sent(stream: &mut Stream) {
+    let batch = next(stream).map_or(0, |request| request.message_count());
+    stream.sent(batch);
 }
 
 fn keys(request: Option<LogRequest>) -> Vec<String> {
@@ -45,12 +50,12 @@ fn one_request_is_out_and_failed_messages_come_first_again() {
     let mut stream = Stream::default();
     (0..3).for_each(|number| stream.push(message(number, 1)));
     assert_eq!(keys(next(&stream)), ["0", "1", "2"]);
-    stream.sent();
+    sent(&mut stream);
     stream.push(message(3, 1));
     assert_eq!(next(&stream), None);
     stream.failed();
     assert_eq!(keys(next(&stream)), ["0", "1", "2", "3"]);
-    stream.sent();
+    sent(&mut stream);
     assert_eq!(stream.appended(at(1, 4)).len(), 4);
     assert!(!stream.is_busy());
 }
@@ -61,11 +66,11 @@ fn batches_are_bounded_in_bytes_and_take_one_large_message() {
     stream.push(message(0, BATCH_BYTES_MAX + 1));
     (1..4).for_each(|number| stream.push(message(number, BATCH_BYTES_MAX / 2)));
     assert_eq!(keys(next(&stream)), ["0"]);
-    stream.sent();
+    sent(&mut stream);
     stream.appended(at(1, 1));
     assert_eq!(keys(next(&stream)), ["1", "2"]);
     (4..1_000).for_each(|number| stream.push(message(number, 0)));
-    stream.sent();
+    sent(&mut stream);
     stream.appended(at(1, 3));
     assert_eq!(keys(next(&stream)).len(), BATCH_MESSAGES_MAX);
 }
@@ -89,14 +94,14 @@ fn what_followers_know_is_told_to_the_log_until_it_has_answered() {
 #[test]
 fn what_comes_to_be_doubted_while_the_log_is_asked_is_asked_again() {
     let mut stream = Stream::default();
-    stream.sent();
+    sent(&mut stream);
     assert_eq!(stream.stands_for(Some(at(1, 9)), false), None);
     stream.opened(at(1, 3));
     stream.position = Some(at(1, 3));
     assert_eq!(known(&stream), Some(at(1, 9)));
     open(&mut stream, at(2, 0));
     stream.doubt();
-    stream.sent();
+    sent(&mut stream);
     assert_eq!(stream.stands_for(None, false), None, "the log will say");
     stream.doubt();
     stream.opened(at(2, 0));
@@ -109,7 +114,7 @@ fn what_is_known_of_several_epochs_is_kept_until_the_log_tells_which_one_counts(
     stream.learn(Some(at(1, 9)));
     stream.learn(Some(at(2, 5)));
     stream.learn(Some(at(2, 4)));
-    stream.sent();
+    sent(&mut stream);
     stream.opened(at(2, 3));
     stream.position = Some(at(2, 3));
     assert_eq!(known(&stream), Some(at(2, 5)));
@@ -119,14 +124,14 @@ fn what_is_known_of_several_epochs_is_kept_until_the_log_tells_which_one_counts(
 fn what_was_not_confirmed_may_have_been_done() {
     let mut stream = Stream { position: Some(at(1, 1)), ..Stream::default() };
     stream.push(message(0, 1));
-    stream.sent();
+    sent(&mut stream);
     stream.failed();
     assert_eq!(stream.take_overdue(9).len(), 1);
     assert!(matches!(next(&stream), Some(LogRequest::Open { .. })));
 }
 
 fn open(stream: &mut Stream, position: Position) {
-    stream.sent();
+    sent(stream);
     stream.opened(position);
     stream.position = Some(position);
 }

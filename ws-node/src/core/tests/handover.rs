@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use cluster::ring::Ring;
 use cluster::wire::codes::ErrorCode;
+use serde_json::json;
 
 use super::world::{World, member, ring_of};
 
@@ -277,4 +279,46 @@ fn a_ring_that_is_read_past_a_dead_node_leads_to_the_next_one_and_back() {
     assert!((0..2).all(|node| {
         world.nodes[node].ring().home(ring.key().slot(&format!("u:{orphan}"))).unwrap().id == "n2"
     }));
+}
+
+#[test]
+fn who_stands_in_for_a_dead_home_stores_nothing_before_it_is_home() {
+    let mut world = World::new(3);
+    let past = Arc::new(world.ring.bypassing(|member| member.id == "n2"));
+    let next = Arc::new(world.ring.leave(&["n2"]));
+    let home =
+        |ring: &Ring, user: &String| ring.home(ring.key().slot(&format!("u:{user}"))).unwrap().id.clone();
+    let fits =
+        |user: &String| world.home(user) == 2 && home(&past, user) == "n1" && home(&next, user) == "n1";
+    let orphan = (0..).map(|n| format!("user{n}")).find(fits).unwrap();
+    let sender = world.user_of(0, 0);
+    let (key, alice) = world.connect(0, &sender);
+    (0..2).for_each(|node| world.cut(node, 2));
+    (0..2).for_each(|node| world.cut(2, node));
+    let now = world.now();
+    (0..2).for_each(|node| world.nodes[node].ring_read(past.clone(), now));
+    (0..2).for_each(|node| world.work_off(node));
+    world.settle();
+    let _ = alice.take();
+
+    // The log answers again, and nobody knows yet that the store is back.
+    let stored = |world: &World| world.entries(&format!("u:{orphan}")).1.len();
+    world.post(0, key, &orphan, 1);
+    for _ in 0..39 {
+        world.pass(100);
+        world.settle();
+    }
+    assert_eq!((alice.take(), stored(&world)), (vec![], 0));
+    world.pass(200);
+    world.settle();
+    let frames = alice.take();
+    assert_eq!((&frames[0]["op"], &frames[0]["code"]), (&json!("error"), &json!("log_unavailable")));
+
+    world.post(0, key, &orphan, 2);
+    world.settle();
+    assert_eq!((alice.take(), stored(&world)), (vec![], 0));
+    (0..2).for_each(|node| world.show(node, &next));
+    world.pass(100);
+    world.settle();
+    assert_eq!((alice.ops(), stored(&world)), (vec!["ack".to_owned()], 1));
 }
