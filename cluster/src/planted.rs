@@ -26,6 +26,18 @@ pub enum Bug {
     ReuseEpoch,
     /// The last entry of a replay is left out.
     LoseReplayed,
+    /// A node that is told to drain closes its sessions at once.
+    CloseOnDrain,
+    /// A node that drains sends its sessions to a node that is not their next home.
+    DrainAstray,
+    /// While the store is away a node goes by the dead.
+    TrustDead,
+    /// Who stands in for a dead home stores what is sent to it.
+    StoreForDead,
+    /// Once the log has lost something, whoever comes back is told of a gap, whatever there is.
+    FalseGap,
+    /// Who leaves a group stays on its list.
+    StayListed,
 }
 
 /// Whether this thread has that bug.
@@ -63,7 +75,7 @@ mod planting {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::DropFrame,
         Self::SendTwice,
         Self::AckEarly,
@@ -75,6 +87,12 @@ impl Bug {
         Self::ForgetInterest,
         Self::ReuseEpoch,
         Self::LoseReplayed,
+        Self::CloseOnDrain,
+        Self::DrainAstray,
+        Self::TrustDead,
+        Self::StoreForDead,
+        Self::FalseGap,
+        Self::StayListed,
     ];
 
     /// Its name on a command line.
@@ -91,6 +109,12 @@ impl Bug {
             Self::ForgetInterest => "forget-interest",
             Self::ReuseEpoch => "reuse-epoch",
             Self::LoseReplayed => "lose-replayed",
+            Self::CloseOnDrain => "close-on-drain",
+            Self::DrainAstray => "drain-astray",
+            Self::TrustDead => "trust-dead",
+            Self::StoreForDead => "store-for-dead",
+            Self::FalseGap => "false-gap",
+            Self::StayListed => "stay-listed",
         }
     }
 }

@@ -5,17 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::membership::{StoreReach, Suspects};
+use cluster::planted::{self, Bug};
+use cluster::ring::Ring;
 use tokio::time::Instant;
 
 /// How long the store must have been out of reach: by far more than one answer that is late.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whom to read the ring past: of `suspects` all or none.
-pub(crate) fn bypassed(store: &StoreReach, suspects: &Arc<Suspects>, now: Instant) -> Arc<Suspects> {
+pub fn bypassed(store: &StoreReach, suspects: &Arc<Suspects>, now: Instant) -> Arc<Suspects> {
+    if planted::is(Bug::TrustDead) {
+        return Arc::default();
+    }
     match store {
         StoreReach::Unreachable { since, .. } if now >= *since + PATIENCE => Arc::clone(suspects),
         StoreReach::Unreachable { .. } | StoreReach::Reachable { .. } => Arc::default(),
     }
+}
+
+/// The ring as a node reads it past these members; never past itself.
+pub fn read_past(ring: Arc<Ring>, dead: &Suspects, me: &str) -> Arc<Ring> {
+    if dead.is_empty() {
+        return ring;
+    }
+    Arc::new(ring.bypassing(|member| member.id != me && dead.contains(member)))
 }
 
 #[cfg(test)]

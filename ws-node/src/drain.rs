@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cluster::membership::{Keeper, Suspects};
+use cluster::planted::{self, Bug};
 use cluster::ring::{Member, MemberState, Ring};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::node::Node;
 
 /// How often a drain looks whether it is over.
-const LOOK: Duration = Duration::from_millis(50);
+pub const LOOK: Duration = Duration::from_millis(50);
 
 /// How often it tells in the log how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub struct Stop {
 
 /// Why a drain is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
+pub enum Over {
     /// Every session has gone.
     Empty,
     /// No other node takes users: waiting would help nobody.
@@ -40,7 +41,7 @@ pub(crate) enum Over {
 
 /// How far a drain is.
 #[derive(Debug)]
-struct Course {
+pub struct Course {
     began: Instant,
     deadline: Duration,
     /// It is not over before.
@@ -54,7 +55,7 @@ struct Course {
 
 /// Who asked for the drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub enum By {
     /// A signal.
     Process,
     /// Somebody through the API: the node's membership says so.
@@ -131,7 +132,7 @@ fn drains(ring: &Ring, generation: Option<u64>) -> bool {
 }
 
 /// Whether no other member takes users. Who seems dead takes none: while the store is away the ring goes on naming it.
-fn is_alone(ring: &Ring, suspects: &Suspects, me: &str) -> bool {
+pub fn is_alone(ring: &Ring, suspects: &Suspects, me: &str) -> bool {
     let takes_users = |member: &Member| member.state == MemberState::Active && !suspects.contains(member);
     !ring.members().any(|member| member.id != me && takes_users(member))
 }
@@ -166,14 +167,18 @@ impl Over {
 // === impl Course ===
 
 impl Course {
-    fn new(by: By, began: Instant, deadline: Duration) -> Self {
+    /// One that begins then, and lasts so long at most.
+    pub fn new(by: By, began: Instant, deadline: Duration) -> Self {
         // Who asked through the API is answered with how the node stands, and so has to find it.
         let not_before = if by == By::Membership { began + QUIET } else { began };
         Self { began, deadline, not_before, empty_since: None, was_used: false, told: began }
     }
 
     /// Whether it is over, with so many sessions left, and with nobody else to take them or somebody.
-    fn look(&mut self, sessions: usize, alone: bool, now: Instant) -> Option<Over> {
+    pub fn look(&mut self, sessions: usize, alone: bool, now: Instant) -> Option<Over> {
+        if planted::is(Bug::CloseOnDrain) {
+            return Some(Over::Deadline);
+        }
         if sessions > 0 {
             self.was_used = true;
             self.empty_since = None;

@@ -25,5 +25,10 @@ pub use config::{
     read, retentions, session_limits,
 };
 pub use drain::Stop;
+/// What a node's shell decides, pure: for those that run a node without it.
+pub mod decisions {
+    pub use crate::bypass::{bypassed, read_past};
+    pub use crate::drain::{By, Course, LOOK, Over, is_alone};
+}
 pub use process::process;
 pub use run::{RunError, Running, Sockets, WsNode};

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use cluster::grant::Holder;
 use cluster::membership::{Keeper, Suspects};
-use cluster::ring::Member;
 use cluster::tokens::{CLOCK_LEEWAY_S, PeerName, TicketTarget, Tickets};
 use cluster::wire::codes::ErrorCode;
 use edge::peer::{CloseReason, Direction, LinkId, LinkSender, PeerEvents, RingSource};
@@ -16,6 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::bypass::read_past;
 use crate::core::log_port::LogAnswer;
 use crate::core::{Admission, Core, LinkSink, Now, SessionKey};
 use crate::log::LogEvents;
@@ -133,12 +133,9 @@ impl Node {
     }
 
     fn go_by(&self, bypassed: &Suspects) {
-        let Some(mut ring) = self.keeper.ring() else { return };
+        let Some(ring) = self.keeper.ring() else { return };
         let mut core = self.core();
-        if !bypassed.is_empty() {
-            let dead = |member: &Member| member.id != core.me().id && bypassed.contains(member);
-            ring = Arc::new(ring.bypassing(dead));
-        }
+        let ring = read_past(ring, bypassed, &core.me().id);
         if ring.version() == core.ring().version() {
             core.ring_read(ring, self.now());
         } else {

@@ -7,6 +7,9 @@ use cluster::log::{Append, Batch, Epoch, Fence, Open, Position};
 
 use crate::shared::Life;
 
+/// How long after the log lost something of a topic everybody has come to terms with it, milliseconds.
+const SETTLED_MS: u64 = 5_000;
+
 /// All topics.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogBook {
@@ -15,6 +18,10 @@ pub(crate) struct LogBook {
     lost: BTreeSet<(String, u64, u64, u64)>,
     /// How often the log lost something.
     pub(crate) losses: u64,
+    /// The time of the run, milliseconds.
+    pub(crate) now_ms: u64,
+    /// When something of a topic was lost last, or it began anew.
+    disturbed: BTreeMap<String, u64>,
 }
 
 /// One topic.
@@ -103,6 +110,17 @@ impl LogBook {
         self.lost.range(from..=to).next().is_some()
     }
 
+    /// Whether nothing can be missing of a topic behind a place, or from its beginning: the log holds that place, never lost
+    /// what was there, and has lost nothing of the topic lately.
+    pub(crate) fn keeps(&self, topic: &str, at: Option<Position>) -> bool {
+        let Some(shelf) = self.topics.get(topic) else { return self.losses == 0 };
+        let settled = |at_ms: &u64| self.now_ms >= at_ms + SETTLED_MS;
+        let holds = |at: Position| {
+            at.epoch == shelf.head.epoch && at.offset <= shelf.head.offset && !self.was_lost(topic, at)
+        };
+        self.disturbed.get(topic).is_none_or(settled) && at.is_none_or(holds)
+    }
+
     /// The log goes back to what it was at the time of `copy`; to nothing without one.
     pub(crate) fn rolled_back(&mut self, copy: Option<&Self>) {
         let before = std::mem::take(&mut self.topics);
@@ -112,6 +130,7 @@ impl LogBook {
             let kept =
                 kept.filter(|kept| kept.head.epoch == shelf.head.epoch).map_or(0, |kept| kept.head.offset);
             self.lose(name, shelf, kept);
+            self.disturbed.insert(name.clone(), self.now_ms);
         }
         self.topics = copy.map(|copy| copy.topics.clone()).unwrap_or_default();
     }
@@ -148,6 +167,7 @@ impl LogBook {
             return Err(format!("{name} begins anew at {found:?} after {:?} for no reason", shelf.head));
         }
         let old = std::mem::replace(shelf, Shelf::new(open.fence, found, losses));
+        self.disturbed.insert(name.to_owned(), self.now_ms);
         self.lose(name, &old, 0);
         Ok(())
     }

@@ -38,6 +38,8 @@ pub struct Plan {
     pub latency_ms: u64,
     /// The log keeps little.
     pub trims: bool,
+    /// Lookups that a node is given, a second.
+    pub lookups_per_node: u32,
     /// Bytes that may wait on a link.
     pub link_bytes: usize,
     /// What happens when, in order.
@@ -114,13 +116,15 @@ enum Kind {
     StoreStall,
     StoreGone,
     StoreLoss,
+    /// A node dies while the store is away.
+    Orphans,
     Garbage,
     AnswersLost,
     Notices,
     Clients,
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Join,
     Kind::Drain,
     Kind::Crash,
@@ -133,6 +137,7 @@ const KINDS: [Kind; 16] = [
     Kind::StoreStall,
     Kind::StoreGone,
     Kind::StoreLoss,
+    Kind::Orphans,
     Kind::Garbage,
     Kind::AnswersLost,
     Kind::Notices,
@@ -162,7 +167,7 @@ impl Plan {
             nodes,
             lookups,
             clients,
-            policy: if dice.one_in(5) { Policy::Balanced } else { Policy::Hashed },
+            policy: if dice.one_in(2) { Policy::Balanced } else { Policy::Hashed },
             rebalance: match dice.below(16) {
                 0 => Rebalance::All,
                 1 => Rebalance::None,
@@ -171,6 +176,7 @@ impl Plan {
             piece: dice.pick(&[None, Some(0), Some(20)]).flatten(),
             latency_ms: dice.pick(&[0, 1, 2, 4, 20]).unwrap_or(1),
             trims: dice.one_in(10),
+            lookups_per_node: if dice.one_in(4) { 4 } else { 5_000 },
             link_bytes: if dice.one_in(10) { 4_096 } else { 4 * 1024 * 1024 },
             faults: Vec::new(),
         };
@@ -273,6 +279,7 @@ impl Writer {
                 self.at(until, Fault::StoreBack);
             }
             Kind::StoreLoss => self.loss(at, until),
+            Kind::Orphans => self.orphans(at),
             Kind::Garbage => {
                 let number = self.dice.number();
                 self.at(at, Fault::Garbage(number));
@@ -321,6 +328,16 @@ impl Writer {
             self.at(until, fault);
             self.at(until, Fault::StoreBack);
         }
+    }
+
+    fn orphans(&mut self, at: u64) {
+        let (node, stalls) = (self.node(), self.dice.one_in(2));
+        self.at(at, if stalls { Fault::StoreStalls } else { Fault::StoreGone });
+        let (dies, back) = (at + self.dice.between(0, 1_500), at + self.dice.between(8_000, 13_000));
+        self.at(dies, Fault::Crash(node));
+        self.at(back, Fault::StoreBack);
+        let restart = back + self.dice.between(0, 3_000);
+        self.at(restart, Fault::Restart(node));
     }
 
     fn client(&mut self, at: u64, until: u64) {

@@ -128,7 +128,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return self.give_all_back(name, now);
         }
         // Who stands in for a dead home stores nothing. What was sent there waits as for a log that is away.
-        let stores = !self.ring.stands_in(topic.slot);
+        let stores = !self.ring.stands_in(topic.slot) || planted::is(Bug::StoreForDead);
         let Some(request) = stream.next(&shared, topic.slot, fence, stores.then_some(retention)) else {
             if stream.has_waiting() {
                 self.later.push(&shared, stream);

@@ -12,7 +12,7 @@ use cluster::grant::{Grant, Holder};
 use cluster::homes::CALL_WAIT_MS;
 use cluster::membership::Suspects;
 use cluster::planted::{self, Bug};
-use cluster::ring::{Arcs, Member, MemberState};
+use cluster::ring::{Arcs, Member, MemberState, Slot};
 use cluster::wire::codes::CloseCode;
 use cluster::wire::node::{MoveReason, Moved, NodeFrame};
 
@@ -247,7 +247,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         if self.is_draining() {
             let serves = |member: &Member| member.id != self.me.id && member.state == MemberState::Active;
-            let next = self.ring.next_home(session.slot, |member| !serves(member) || avoided(member));
+            let astray = planted::is(Bug::DrainAstray);
+            let slot = if astray { Slot::new(session.slot.number() ^ 0x8000) } else { session.slot };
+            let next = self.ring.next_home(slot, |member| !serves(member) || avoided(member));
             return next.map_or(Whereto::Unknown, |member| Whereto::There(member, MoveReason::Draining));
         }
         match self.ring.home(session.slot) {

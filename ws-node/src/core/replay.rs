@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cluster::log::{LogError, Page, Position, Read};
 use cluster::planted::{self, Bug};
-use cluster::wire::node::{Gap, Name, NodeFrame};
+use cluster::wire::node::{Gap, GapReason, Name, NodeFrame};
 
 use super::feed::frame_of;
 use super::followers::{Missed, Reading, Replay};
@@ -126,7 +126,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     fn replay_page(&mut self, key: SessionKey, name: &str, page: &Page, now: Now) {
+        let false_gap = planted::is(Bug::FalseGap) && self.ring.log_generation() > 1;
         let Some(replay) = self.replay(key, name) else { return };
+        if false_gap && replay.epoch.is_some() {
+            let begin = Position { offset: 0, ..page.position };
+            return self.skip(key, name, Missed { before: 1, next: begin, reason: GapReason::LogLost });
+        }
         let all = replay.epoch.is_none();
         replay.epoch = Some(page.position.epoch);
         match Missed::on(page) {

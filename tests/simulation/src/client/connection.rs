@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     /// What was asked about groups.
     requests: BTreeMap<u64, Request>,
     counters: BTreeMap<(String, String), u64>,
+    /// Who is in the groups whose members it asked to be told of; `None` until it is told.
+    pub(crate) rosters: BTreeMap<String, Option<BTreeSet<String>>>,
     /// Sends that have no answer on this connection yet.
     pub(crate) awaiting: BTreeSet<usize>,
     /// It said `detach`.
@@ -36,6 +38,8 @@ pub(crate) struct Connection {
 pub(super) enum Request {
     Join(String),
     Leave(String),
+    /// To be told who is in a group that it is in already.
+    Watch,
 }
 
 /// Where a connection is in a topic.
@@ -71,6 +75,7 @@ impl Connection {
             stands: wishes.into_iter().map(|(topic, wish)| (topic, Stand::new(wish))).collect(),
             requests: BTreeMap::new(),
             counters: BTreeMap::new(),
+            rosters: BTreeMap::new(),
             awaiting: BTreeSet::new(),
             detached: false,
             begun_ms: now_ms,
@@ -95,6 +100,10 @@ impl Connection {
 
     pub(super) fn leaves(&mut self, reference: u64, topic: &str) {
         self.requests.insert(reference, Request::Leave(topic.to_owned()));
+    }
+
+    pub(super) fn watches(&mut self, reference: u64) {
+        self.requests.insert(reference, Request::Watch);
     }
 
     pub(super) fn answered(&mut self, reference: u64) -> Option<Request> {
@@ -176,6 +185,11 @@ impl Connection {
 // === impl Stand ===
 
 impl Stand {
+    /// Behind which place it asked for what there is.
+    pub(super) fn begins(&self) -> Option<Position> {
+        self.wish.position()
+    }
+
     fn new(wish: Wish) -> Self {
         Self { wish, told: None, at: None, gap_due: false, live: false }
     }

@@ -2,6 +2,7 @@
 //! answered, moves when it is asked to. And it takes nothing on trust: whatever contradicts the protocol is told.
 
 mod connection;
+mod roster;
 mod take;
 mod watched;
 
@@ -20,6 +21,8 @@ pub(crate) struct Client {
     pub(crate) user: String,
     /// It does not do what `moved` asks.
     pub(crate) stays: bool,
+    /// It wants to be told who is in its groups.
+    pub(crate) watches: bool,
     /// What it has of each topic, for good.
     pub(crate) positions: BTreeMap<String, Position>,
     /// What it asked for in topics that it has nothing of yet.
@@ -48,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) changed_ms: u64,
     /// Asked for everything that the log holds where it knows nothing yet.
     pub(crate) all: bool,
+    /// Its last question after members.
+    asked: u64,
 }
 
 /// What was asked for of a topic.
@@ -85,6 +90,8 @@ impl Client {
         Self {
             user: user.to_owned(),
             stays,
+            watches: false,
+            asked: 2_000_000,
             positions: BTreeMap::new(),
             wishes: BTreeMap::new(),
             topics: [format!("u:{user}")].into(),
@@ -130,10 +137,15 @@ impl Client {
         let wish = self.wish(topic);
         let at = self.idle()?;
         self.topics.insert(topic.to_owned());
+        let watches = self.watches;
         let connection = &mut self.connections[at];
         connection.joins(reference, topic, wish);
+        if watches {
+            connection.rosters.insert(topic.to_owned(), None);
+        }
         let group = topic.strip_prefix("g:")?;
-        let frame = json!({ "op": "join", "ref": reference, "group": group, "since": wish.since() });
+        let frame = json!({ "op": "join", "ref": reference, "group": group, "since": wish.since(),
+            "presence": watches });
         Some((connection.socket, frame.to_string()))
     }
 

@@ -19,9 +19,9 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Whether nothing can be missing: the log has lost nothing so far, and trims nothing.
-    fn complete(&self) -> bool {
-        self.keeps_all && self.log.losses == 0
+    /// Whether nothing can be missing of a topic behind a place, or from its beginning.
+    fn complete(&self, topic: &str, at: Option<Position>) -> bool {
+        self.keeps_all && self.log.keeps(topic, at)
     }
 }
 
@@ -56,7 +56,8 @@ impl Client {
             "message" if frame.get("id").is_some() => self.ephemeral(at, &topic, frame, facts)?,
             "message" => self.entry(at, &topic, frame, facts)?,
             "gap" => {
-                if facts.complete() {
+                let place = self.connections[at].stands.get(&topic).and_then(|stand| stand.at);
+                if facts.complete(&topic, place) {
                     return Err(format!("nothing was lost: {frame}"));
                 }
                 self.connections[at].gap(&topic, frame)?;
@@ -66,9 +67,11 @@ impl Client {
             "error" => self.failed(at, frame, facts)?,
             "moved" => acts.extend(self.moved(at, frame)),
             "ping" => acts.push(Act::Say(socket, "{\"op\":\"pong\"}".to_owned())),
-            "bye" | "presence" => {}
+            "presence" => self.connections[at].presence(frame)?,
+            "bye" => {}
             _ => return Err(format!("unexpected {frame}")),
         }
+        acts.extend(self.watch_more(socket));
         acts.extend(self.leave_old());
         Ok(acts)
     }
@@ -105,7 +108,7 @@ impl Client {
         let Some(stand) = self.connections[at].stands.get_mut(topic) else {
             return Err(format!("{topic} is not followed: {standing}"));
         };
-        if let Some(begin) = stand.told(standing, facts.complete())? {
+        if let Some(begin) = stand.told(standing, facts.complete(topic, stand.begins()))? {
             self.positions.entry(topic.to_owned()).or_insert(begin);
         }
         Ok(())
@@ -120,7 +123,7 @@ impl Client {
             return Err(format!("the log does not hold what {} was sent: {frame}", self.user));
         }
         let live = frame.get("replayed").is_none();
-        self.connections[at].entry(topic, position, live, facts.complete())?;
+        self.connections[at].entry(topic, position, live, facts.complete(topic, Some(position)))?;
         let before = self.positions.get(topic).copied();
         if before.is_some_and(|before| before.epoch != position.epoch || before.offset >= position.offset) {
             return Ok(());
@@ -193,8 +196,10 @@ impl Client {
             Some(Request::Join(topic)) => return self.told(at, &topic, frame, facts),
             Some(Request::Leave(topic)) => {
                 self.connections[at].stands.remove(&topic);
+                self.connections[at].rosters.remove(&topic);
                 return Ok(());
             }
+            Some(Request::Watch) => return Ok(()),
             None => {}
         }
         let number = self.answered(at, reference, frame)?;

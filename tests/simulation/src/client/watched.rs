@@ -64,7 +64,7 @@ impl Client {
                 connection.stands.remove(&topic);
                 true
             }
-            Some(Request::Join(_)) => true,
+            Some(Request::Join(_) | Request::Watch) => true,
             None => false,
         }
     }

@@ -1,10 +1,6 @@
-//! What clients do: look up, connect, send, join, move; and come back after an end.
+//! What clients do: connect, send, join, move; and come back after an end.
 
-use ::cluster::grant::Grant;
-use ::cluster::membership::Suspects;
-use ::cluster::tokens::random_id;
 use ::cluster::wire::codes::CloseCode;
-use lookup_service::{Caller, LookupRequest, RingView, Stamp, decide};
 use serde_json::{Value, json};
 
 use super::World;
@@ -12,10 +8,10 @@ use super::event::Event;
 use super::process::place_of_url;
 use crate::book::Send;
 use crate::client::{Act, Facts};
-use crate::plan::{LOOKUPS, QUIET_MS};
+use crate::plan::QUIET_MS;
 
 /// How long a client waits for an answer, or for a connection.
-const PATIENCE_MS: u64 = 3_000;
+pub(super) const PATIENCE_MS: u64 = 3_000;
 /// A client's back-off.
 const PAUSES_MS: (u64, u64) = (200, 2_000);
 /// How long a client bears silence: two heartbeats and some.
@@ -24,60 +20,7 @@ const SILENCE_MS: u64 = 2 * super::cluster::HEARTBEAT_MS + 3_000;
 pub(super) const GROUPS: [&str; 3] = ["g:x", "g:y", "g:none"];
 
 impl World {
-    /// A client wants a connection: it asks a lookup service.
-    pub(super) fn seek(&mut self, client: usize, serial: u64) {
-        let this = &mut self.clients[client];
-        if this.serial != serial || !this.connections.is_empty() || this.opening {
-            return;
-        }
-        this.opening = true;
-        this.serial += 1;
-        let serial = this.serial;
-        let place = LOOKUPS.start + self.whims.index(self.plan.lookups);
-        let delay = self.latency();
-        self.after(delay, Event::Ask { client, serial, place });
-        self.after(PATIENCE_MS, Event::Unreached { client, serial, node: None });
-    }
-
-    /// A lookup arrives.
-    pub(super) fn ask(&mut self, client: usize, serial: u64, place: usize) {
-        let delay = self.latency();
-        let Some(process) = &self.processes[place] else {
-            return self.after(delay, Event::Unreached { client, serial, node: None });
-        };
-        let view = match &process.keeper {
-            None => RingView::NotRead,
-            Some(keeper) => match keeper.ring() {
-                None => RingView::None,
-                Some(ring) => RingView::Ring { ring, suspects: suspects_of(keeper) },
-            },
-        };
-        let this = &self.clients[client];
-        let request = LookupRequest { id: Some(this.user.clone()), service: None, avoid: this.avoid.clone() };
-        let stamp = Stamp { now_s: self.unix_s(), life_s: 30, jti: random_id() };
-        let grant =
-            decide(&view, Caller::Anyone, request).and_then(|placed| placed.grant(&self.tickets, stamp));
-        if let Ok(grant) = &grant {
-            self.shared
-                .note(format_args!("n{place} sends c{client} to {} by {}", grant.node, grant.ring.version));
-            self.check_url(&grant.url.clone());
-        }
-        self.after(delay, Event::Answer { client, serial, grant: Box::new(grant.ok()) });
-    }
-
-    /// Its answer does.
-    pub(super) fn answer(&mut self, client: usize, serial: u64, grant: Option<Grant>) {
-        if self.is_npm(client) {
-            return self.npm_answer(serial, grant.as_ref());
-        }
-        if self.clients[client].serial != serial {
-            return;
-        }
-        let Some(grant) = grant else { return self.unreached(client, serial, None) };
-        self.dial_node(client, &grant.url, grant.ticket);
-    }
-
-    fn dial_node(&mut self, client: usize, url: &str, ticket: String) {
+    pub(super) fn dial_node(&mut self, client: usize, url: &str, ticket: String) {
         let Some(place) = place_of_url(url) else { return };
         let this = &mut self.clients[client];
         this.serial += 1;
@@ -156,6 +99,7 @@ impl World {
             return self.npm_hears(client, socket, text, &frame);
         }
         self.check_promise(client, &frame);
+        self.check_left(client, &frame);
         let this = &mut self.clients[client];
         if let Some(connection) = this.on(socket) {
             connection.heard_ms = now_ms;
@@ -305,6 +249,7 @@ impl World {
         let now_ms = self.shared.now_ms();
         let this = &mut self.clients[client];
         this.changed_ms = now_ms;
+        self.changed_ms.insert(topic.to_owned(), now_ms);
         let said = match this.topics.contains(topic) {
             true => this.leave(topic, reference),
             false => this.join(topic, reference),
@@ -371,8 +316,4 @@ pub(super) fn target(topics: &[String]) -> Value {
         [topic] => json!({ "user": name(topic) }),
         topics => json!({ "users": topics.iter().map(name).collect::<Vec<_>>() }),
     }
-}
-
-fn suspects_of(keeper: &::cluster::membership::Keeper) -> std::sync::Arc<Suspects> {
-    keeper.suspects().borrow().clone()
 }

@@ -14,6 +14,10 @@ use crate::shared::Life;
 pub(super) enum Event {
     /// A node does what fell due.
     Tick(Life),
+    /// A node that drains looks whether that is over.
+    DrainLook(Life),
+    /// A node that has left the ring is gone.
+    Gone(Life),
     /// A node works off what a new ring left to do.
     Work(Life),
     /// A process opens a link to a node.
@@ -40,6 +44,8 @@ pub(super) enum Event {
     Ask { client: usize, serial: u64, place: usize },
     /// Its answer does.
     Answer { client: usize, serial: u64, grant: Box<Option<Grant>> },
+    /// It is not its turn yet.
+    ComeAgain { client: usize, serial: u64, ms: u64 },
     /// A client's connection arrives at a node.
     Connect { client: usize, serial: u64, place: usize, ticket: String },
     /// The client learns that it is open.
@@ -72,7 +78,11 @@ impl World {
     /// The process that has to run for this to happen.
     pub(super) fn place_of(&self, event: &Event) -> Option<usize> {
         match event {
-            Event::Tick(life) | Event::Work(life) | Event::Dial { life, .. } => Some(life.place),
+            Event::Tick(life)
+            | Event::Work(life)
+            | Event::DrainLook(life)
+            | Event::Gone(life)
+            | Event::Dial { life, .. } => Some(life.place),
             Event::LinkFlush(link, end)
             | Event::LinkArrive(link, end)
             | Event::LinkBeat(link, end)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ::cluster::membership::Stored;
 use bytes::Bytes;
+use ws_node::decisions::By;
 
 use super::event::Event;
 use super::{SERVICE, World};
@@ -17,7 +18,7 @@ impl World {
         match fault {
             Fault::Join(place) => self.start(place),
             Fault::Restart(place) => self.restart(place),
-            Fault::Drain(place) => self.drain(place),
+            Fault::Drain(place) => self.drain(place, By::Process),
             Fault::DrainFromOutside(place) => self.drain_from_outside(place),
             Fault::Crash(place) => self.end(place),
             Fault::Pause(place) => self.pause(place),
@@ -27,9 +28,13 @@ impl World {
                 self.shared.change(|net| net.cut[from][to] = false);
                 self.released(from, to);
             }
-            Fault::StoreStalls => self.shared.change(|net| net.store = StoreHealth::Stalled),
+            Fault::StoreStalls => {
+                self.shared.change(|net| net.store = StoreHealth::Stalled);
+                self.store_away_ms.get_or_insert(self.shared.now_ms());
+            }
             Fault::StoreGone => {
                 self.store.set_reachable(false);
+                self.store_away_ms.get_or_insert(self.shared.now_ms());
                 self.shared.change(|net| net.store = StoreHealth::Gone);
             }
             Fault::StoreBack => self.store_back(),
@@ -96,7 +101,7 @@ impl World {
         }
         match &self.processes[place] {
             None => self.start(place),
-            Some(process) if process.draining_until_ms.is_some() => {
+            Some(process) if process.draining.is_some() => {
                 self.after(500, Event::Fault(Fault::Restart(place)));
             }
             Some(_) => {}
@@ -105,6 +110,7 @@ impl World {
 
     fn store_back(&mut self) {
         self.store.set_reachable(true);
+        self.store_away_ms = None;
         self.shared.change(|net| net.store = StoreHealth::Well);
     }
 

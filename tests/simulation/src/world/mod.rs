@@ -8,6 +8,7 @@ mod drain;
 mod event;
 mod faults;
 mod links;
+mod lookups;
 mod npm;
 mod peers;
 mod process;
@@ -78,6 +79,11 @@ pub(crate) struct World {
     copied_record: Arc<Mutex<Option<Stored>>>,
     /// When something was last amiss, and from when on all has recovered from that.
     trouble_ms: u64,
+    /// Since when the store is away, and processes are not there.
+    store_away_ms: Option<u64>,
+    ended_ms: [Option<u64>; PLACES],
+    /// When somebody joined or left a group last.
+    changed_ms: BTreeMap<String, u64>,
     calm_from_ms: u64,
     /// What happened, to see whether a run was worth it.
     pub(crate) tally: Tally,
@@ -102,6 +108,18 @@ pub struct Tally {
     pub sockets: u64,
     /// Batches on links.
     pub batches: u64,
+    /// Nodes that drained.
+    pub drains: u64,
+    /// Sessions that they had in the beginning, and those that they closed in the end.
+    pub drained: (u64, u64),
+    /// Times that a node read the ring past the dead.
+    pub bypasses: u64,
+    /// Looks at nodes that have to do so.
+    pub bypass_looks: u64,
+    /// Lookups that had to come again.
+    pub paced: u64,
+    /// Looks at what clients were told of their groups, while all was well.
+    pub rosters: u64,
     /// Messages that applications of npm clients were given.
     pub given: u64,
 }
@@ -120,6 +138,12 @@ impl Tally {
             views: self.views + other.views,
             sockets: self.sockets + other.sockets,
             batches: self.batches + other.batches,
+            drains: self.drains + other.drains,
+            drained: (self.drained.0 + other.drained.0, self.drained.1 + other.drained.1),
+            bypasses: self.bypasses + other.bypasses,
+            bypass_looks: self.bypass_looks + other.bypass_looks,
+            paced: self.paced + other.paced,
+            rosters: self.rosters + other.rosters,
             given: self.given + other.given,
         }
     }
@@ -144,7 +168,8 @@ impl World {
         let empty = store.copy_log(SERVICE);
         let mut whims = Dice::new(seed, 2);
         let client = |number: usize| Client::new(&format!("c{number}"), whims.one_in(6), whims.one_in(2));
-        let clients: Vec<Client> = (0..plan.clients).map(client).collect();
+        let mut clients: Vec<Client> = (0..plan.clients).map(client).collect();
+        clients.iter_mut().for_each(|client| client.watches = whims.one_in(2));
         let npm = npm.map(|program| Crew::new(program, &clients)).transpose()?;
         Ok(Self {
             shared,
@@ -171,6 +196,9 @@ impl World {
             empty,
             copied_record: Arc::default(),
             trouble_ms: 0,
+            store_away_ms: None,
+            ended_ms: [None; PLACES],
+            changed_ms: BTreeMap::new(),
             calm_from_ms: 3_500,
             tally: Tally::default(),
             plan,
@@ -266,6 +294,8 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
+        let now_ms = self.shared.now_ms();
+        self.shared.state().log.now_ms = now_ms;
         if let Some(place) = self.place_of(&event)
             && let Some(process) = self.processes[place].as_mut()
             && process.paused
@@ -276,6 +306,8 @@ impl World {
         match event {
             Event::Tick(life) => self.tick(life),
             Event::Work(life) => self.work(life),
+            Event::DrainLook(life) => self.look_at_drain(life),
+            Event::Gone(life) => self.gone(life),
             Event::Dial { life, target } => self.dial(life, &target),
             Event::LinkFlush(link, end) => self.flush_link(link, end),
             Event::LinkArrive(link, end) => self.arrive(link, end),
@@ -287,6 +319,7 @@ impl World {
             Event::SocketLost(socket) => self.socket_lost(socket),
             Event::ClientGone(socket) => self.client_gone(socket),
             Event::Ask { client, serial, place } => self.ask(client, serial, place),
+            Event::ComeAgain { client, serial, ms } => self.come_again(client, serial, ms),
             Event::Answer { client, serial, grant } => self.answer(client, serial, *grant),
             Event::Connect { client, serial, place, ticket } => self.connect(client, serial, place, &ticket),
             Event::Opened { client, serial, socket } => self.opened(client, serial, socket),

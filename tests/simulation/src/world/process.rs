@@ -4,17 +4,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ::cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role};
+use ::cluster::membership::{Keeper, KeeperConfig, MemberSpec, Role, Suspects};
 use ::cluster::ring::{MemberState, Version};
 use ::cluster::tokens::{PeerName, random_id};
 use edge::peer::follow::Asks;
+use lookup_service::Pacing;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use ws_node::core::log_port::LogAnswer;
 use ws_node::core::{Core, Now};
+use ws_node::decisions::{By, bypassed, read_past};
 use ws_node::log::{LogCounts, LogEvents, QueueBounds};
 
 use super::World;
+use super::drain::Draining;
 use super::event::Event;
 use super::peers::Dialler;
 use crate::plan::LOOKUPS;
@@ -41,8 +45,15 @@ pub(super) struct Process {
     pub(super) diallers: BTreeMap<String, Dialler>,
     /// The last view.
     version: Option<Version>,
-    /// Until when it waits for its sessions to go.
-    pub(super) draining_until_ms: Option<u64>,
+    /// It waits for its sessions to go.
+    pub(super) draining: Option<Draining>,
+    /// Whom its core takes for dead, and past whom it reads the ring.
+    pub(super) suspects: Arc<Suspects>,
+    past: Arc<Suspects>,
+    /// Of a lookup service.
+    pub(super) pacing: Pacing,
+    /// When it began, or went on.
+    pub(super) awake_ms: u64,
     /// It leaves the ring.
     pub(super) leaving: bool,
     /// Its core was called since it was last asked to work off what is left.
@@ -122,6 +133,8 @@ impl World {
         self.lives[place] += 1;
         let life = Life { place, number: self.lives[place] };
         self.shared.note(format_args!("{life} starts"));
+        let now_ms = self.shared.now_ms();
+        self.ended_ms[place] = None;
         self.shared.change(|net| net.paused[place] = false);
         let node = !LOOKUPS.contains(&place);
         let role = if node {
@@ -152,7 +165,11 @@ impl World {
             asks: Asks::default(),
             diallers: BTreeMap::new(),
             version: None,
-            draining_until_ms: None,
+            draining: None,
+            suspects: Arc::default(),
+            past: Arc::default(),
+            pacing: Pacing::default(),
+            awake_ms: now_ms,
             leaving: false,
             touched: false,
             working: false,
@@ -165,6 +182,7 @@ impl World {
     pub(super) fn end(&mut self, place: usize) {
         let Some(process) = self.processes[place].take() else { return };
         self.shared.note(format_args!("{} is gone", process.life));
+        self.ended_ms[place] = Some(self.shared.now_ms());
         process.starting.abort();
         process.ending.cancel();
         self.shared.change(|net| net.paused[place] = false);
@@ -186,8 +204,10 @@ impl World {
 
     /// SIGCONT: first it hears what has arrived, then it does what fell due.
     pub(super) fn wake(&mut self, place: usize) {
+        let now_ms = self.shared.now_ms();
         let Some(process) = self.processes[place].as_mut().filter(|process| process.paused) else { return };
         process.paused = false;
+        process.awake_ms = now_ms;
         let (arrived, due): (Vec<_>, Vec<_>) = std::mem::take(&mut process.deferred)
             .into_iter()
             .partition(|event| matches!(event, Event::LinkArrive(..) | Event::SocketUp { .. }));
@@ -220,7 +240,7 @@ impl World {
                     core.log_interrupted();
                 }
             }
-            News::Left => self.end(life.place),
+            News::Left => self.left(life),
         }
         self.carry();
     }
@@ -297,10 +317,14 @@ impl World {
         let generation = *keeper.generation().borrow();
         process.touched = true;
         if let Some(core) = &mut process.core {
-            if ring.version() > core.ring().version() {
-                core.ring_changed(Arc::clone(&ring), now);
+            process.suspects = keeper.suspects().borrow().clone();
+            core.suspected(Arc::clone(&process.suspects));
+            let read = read_past(Arc::clone(&ring), &process.past, &core.me().id);
+            if read.version() == core.ring().version() {
+                core.ring_read(read, now);
+            } else {
+                core.ring_changed(read, now);
             }
-            core.suspected(keeper.suspects().borrow().clone());
             if let Some(generation) = generation.filter(|generation| *generation != core.me().generation) {
                 let me = PeerName { id: core.me().id.clone(), generation };
                 core.renamed(me.clone());
@@ -312,10 +336,24 @@ impl World {
             Some(member.generation) == generation && member.state == MemberState::Draining
         });
         if drained {
-            self.drain(life.place);
+            self.drain(life.place, By::Membership);
         }
         self.tally.views += 1;
         self.follow_targets(life, &ring);
+    }
+
+    /// While the store is away a node reads the ring past those that seem dead.
+    pub(super) fn bypass(&mut self, life: Life) {
+        let Some(process) = self.process(life) else { return };
+        let Some(keeper) = &process.keeper else { return };
+        let past = bypassed(&keeper.status().store, &keeper.suspects().borrow(), Instant::now());
+        if past != process.past {
+            let count = past.len();
+            process.past = past;
+            self.tally.bypasses += u64::from(count > 0);
+            self.shared.note(format_args!("{life} reads the ring past {count} members"));
+            self.catch_up(life);
+        }
     }
 
     /// Has those nodes work off what is left whose cores were called.

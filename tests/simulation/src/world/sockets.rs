@@ -2,7 +2,7 @@
 //! close.
 
 use ::cluster::grant::Holder;
-use ::cluster::ring::MemberState;
+use ::cluster::ring::{Member, MemberState, Slot};
 use ::cluster::tokens::TicketTarget;
 use ::cluster::wire::client::ClientFrame;
 use ::cluster::wire::codes::{CloseCode, ErrorCode};
@@ -49,6 +49,8 @@ pub(super) struct Socket {
     /// It was slow, or mute, at some time.
     pub(super) was_slow: bool,
     pub(super) offers: u32,
+    /// When it was first asked to leave a node that drains.
+    asked_ms: Option<u64>,
     /// Whom the ticket says that the client could not reach.
     pub(super) avoid: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl World {
             leaves: false,
             was_slow: false,
             offers: 0,
+            asked_ms: None,
             avoid,
         };
         self.sockets.insert(id, socket);
@@ -278,21 +281,33 @@ impl World {
 
     /// A session was asked to move: its user must be at home there, by the ring of the node that asks.
     pub(super) fn check_moved(&mut self, id: u64, frame: &bytes::Bytes) {
+        let now_ms = self.shared.now_ms();
         self.tally.moved += 1;
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.offers += 1;
-        let (life, user) = (socket.life, socket.user.clone());
+        let (life, user, avoid) = (socket.life, socket.user.clone(), socket.avoid.clone());
         let moved: serde_json::Value = serde_json::from_str(text_of(frame)).unwrap_or_default();
+        if moved["reason"] == "draining" {
+            socket.asked_ms.get_or_insert(now_ms);
+        }
         self.check_url(moved["url"].as_str().unwrap_or_default());
-        let Some(core) = self.core(life) else { return };
+        let Some(process) = self.process(life) else { return };
+        let Some(core) = &process.core else { return };
         let ring = core.ring();
         let home = ring.home(ring.key().slot(&format!("u:{user}"))).map(|member| member.id.clone());
         let me = core.me().id.clone();
         let to = moved["node"].as_str().and_then(|node| ring.member(node));
         let right = match moved["reason"].as_str() {
-            // From a node that goes away to any that does not.
+            // From a node that goes away to the next one that does not, and lives.
             Some("draining") => {
-                core.is_draining() && to.is_some_and(|to| to.id != me && to.state == MemberState::Active)
+                let serves = |member: &Member| {
+                    let avoided = process.suspects.contains(member) || avoid.contains(&member.id);
+                    member.id != me && member.state == MemberState::Active && !avoided
+                };
+                let slot = ring.key().slot(&format!("u:{user}")).number();
+                let clockwise = (0..=u16::MAX).map(|step| Slot::new(slot.wrapping_add(step)));
+                let next = clockwise.filter_map(|slot| ring.home(slot)).find(|member| serves(member));
+                core.is_draining() && to.is_some_and(|to| next.is_some_and(|next| next.id == to.id))
             }
             _ => home.as_deref() != Some(&me) && to.is_some_and(|to| home.as_deref() == Some(&to.id)),
         };
@@ -306,13 +321,10 @@ impl World {
     pub(super) fn check_closed(&mut self, id: u64, code: CloseCode) {
         let Some(socket) = self.sockets.get(&id) else { return };
         let (life, user) = (socket.life, socket.user.clone());
-        let leaving = self.processes[life.place].as_ref().is_some_and(|process| process.leaving);
         let latest = self.clients[socket.client].connections.last().map(|connection| connection.socket);
-        let draining =
-            self.processes[life.place].as_ref().is_some_and(|process| process.draining_until_ms.is_some());
         let fair = match code {
             CloseCode::Normal => socket.leaves || latest != Some(id),
-            CloseCode::Draining => leaving || draining,
+            CloseCode::Draining => self.may_close(life, socket.asked_ms),
             CloseCode::Moved => self.plan.rebalance == Rebalance::All,
             CloseCode::SlowConsumer | CloseCode::HeartbeatLost => {
                 socket.was_slow || !socket.client_open || socket.pinged_ms.is_some()

@@ -1,21 +1,25 @@
 //! What must be right: promises that hold at any time, and how everything stands in the end.
 
+use std::collections::BTreeSet;
+
 use ::cluster::log::{Cursor, Read, ReadRequest, Topic};
-use ::cluster::ring::Ring;
+use ::cluster::ring::{Member, Ring};
 use serde_json::Value;
 use ws_node::core::Rebalance;
 
 use super::World;
-use super::process::{Process, id_of};
+use super::process::{Process, id_of, place_of_id};
 use crate::client::is_ephemeral;
 use crate::logbook::number_of;
 use crate::plan::LOOKUPS;
-use crate::shared::UNIX_MS;
+use crate::shared::{Life, UNIX_MS};
 
 /// How long after the last fault everybody has recovered.
 const RECOVERY_MS: u64 = 10_000;
 /// How long a message may take from the log to whoever follows its topic.
 const LATE_MS: u64 = 3_000;
+/// How long after the store and a node are gone whoever is left goes by that.
+const BYPASS_MS: u64 = 6_000;
 
 impl World {
     /// Whether all is well, and has been for so long that everybody has recovered.
@@ -33,8 +37,7 @@ impl World {
     /// reached whoever follows it.
     pub(super) fn check_calm(&mut self, client: usize) {
         let now_ms = self.shared.now_ms();
-        let busy =
-            |process: &Process| process.paused || process.draining_until_ms.is_some() || !process.is_up();
+        let busy = |process: &Process| process.paused || process.draining.is_some() || !process.is_up();
         let gone = (0..self.processes.len()).any(|at| self.lives[at] > 0 && self.processes[at].is_none());
         if gone || self.processes.iter().flatten().any(busy) || !self.shared.state().net.is_well() {
             self.troubled();
@@ -56,8 +59,83 @@ impl World {
         if let (Ok(()), Some(application)) = (&late, self.application(client)) {
             late = application.is_late(&shared.state().log, unix_ms);
         }
+        let late = late.and_then(|()| self.check_rosters(client, now_ms));
         if let Err(late) = late {
             self.shared.fail(format_args!("although all is well: {late}"));
+        }
+    }
+
+    /// While all is well, and no group changed lately, whoever wants to know is told who is there.
+    fn check_rosters(&mut self, client: usize, now_ms: u64) -> Result<(), String> {
+        let lately = |at_ms: u64| now_ms < at_ms + LATE_MS;
+        let moves = self.clients.iter().any(|client| match &client.connections[..] {
+            [only] => lately(only.begun_ms),
+            _ => true,
+        });
+        // Whose connection is dead counts as there until that is noticed.
+        let deaf =
+            self.clients.iter().any(|client| client.slow) || self.sockets.values().any(|socket| socket.mute);
+        let this = &self.clients[client];
+        let changes = |topic: &String| self.changed_ms.get(topic).is_some_and(|at_ms| lately(*at_ms));
+        if self.npm.is_some() || moves || deaf || !this.watches || this.topics.iter().any(changes) {
+            return Ok(());
+        }
+        self.tally.rosters += 1;
+        this.check_rosters(|topic| self.members_of(topic))
+    }
+
+    /// Who is in a group.
+    fn members_of(&self, topic: &str) -> BTreeSet<String> {
+        let members = self.clients.iter().filter(|client| client.topics.contains(topic));
+        members.map(|client| client.user.clone()).collect()
+    }
+
+    /// Whoever left a group, or was lost, did so: while all is well nobody who stays is said to have gone.
+    pub(super) fn check_left(&self, client: usize, frame: &Value) {
+        if frame["op"] != "presence" || !self.is_calm() || self.npm.is_some() {
+            return;
+        }
+        let now_ms = self.shared.now_ms();
+        let topic = format!("g:{}", frame["group"].as_str().unwrap_or_default());
+        let changed = self.changed_ms.get(&topic).is_some_and(|at_ms| now_ms < at_ms + LATE_MS);
+        let stays = |user: &Value| {
+            let user = self.clients.iter().find(|client| *user == client.user.as_str());
+            user.is_some_and(|user| user.topics.contains(&topic) && !user.connections.is_empty())
+        };
+        let left = frame["left"].as_array().into_iter().flatten().find(|user| stays(user));
+        if let Some(user) = left.filter(|_| !changed) {
+            self.shared.fail(format_args!("c{client} is told that {user} left, who did not: {frame}"));
+        }
+    }
+
+    /// A node that has been without a store for long reads the ring past those that have been dead for long, if nothing
+    /// else is amiss.
+    pub(super) fn check_bypass(&mut self, life: Life) {
+        let now_ms = self.shared.now_ms();
+        let long = |since_ms: u64| now_ms >= since_ms + BYPASS_MS;
+        if !self.store_away_ms.is_some_and(long)
+            || self.shared.state().net.cut.iter().flatten().any(|cut| *cut)
+        {
+            return;
+        }
+        let Some(process) = self.processes[life.place].as_ref().filter(|process| long(process.awake_ms))
+        else {
+            return;
+        };
+        let Some(core) = &process.core else { return };
+        // Who never was linked to it knows of its death from the store only.
+        let begun_ms = process.awake_ms;
+        let knows = |at_ms: u64| long(at_ms) && begun_ms <= at_ms;
+        let ring = core.ring();
+        let dead = |member: &Member| {
+            place_of_id(&member.id).is_some_and(|place| self.ended_ms[place].is_some_and(knows))
+        };
+        let holders: Vec<&Member> = ring.members().filter(|member| ring.slot_count(&member.id) > 0).collect();
+        let stuck = holders.iter().find(|member| dead(member)).map(|member| member.id.clone());
+        let others = holders.iter().any(|member| !dead(member));
+        self.tally.bypass_looks += u64::from(ring.members().any(dead));
+        if let Some(stuck) = stuck.filter(|_| others) {
+            self.shared.fail(format_args!("{life} has no store and goes by {stuck}, which is dead"));
         }
     }
 
@@ -96,7 +174,7 @@ impl World {
                 return Err(format!("{} sees {version:?} and others see {first:?}", process.life));
             }
             if let Some(core) = &process.core {
-                if core.ring().version() != ring.version() {
+                if core.ring().version() != ring.version() || !core.ring().changed(&ring).is_empty() {
                     return Err(format!("{} goes by {:?} and has {version:?}", process.life, core.ring()));
                 }
                 nodes.push((id_of(process.life.place), core.me().generation));
@@ -132,6 +210,9 @@ impl World {
                     "{} is at n{}, not at home, and was never asked to move",
                     client.user, main.place
                 ));
+            }
+            if self.npm.is_none() {
+                client.check_rosters(|topic| self.members_of(topic))?;
             }
             if let Some(number) = client.open.first() {
                 return Err(format!("{number} of {} was never answered", client.user));

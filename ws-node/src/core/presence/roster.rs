@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cluster::limits::ROSTER_MAX;
 use cluster::maps::HashSet;
+use cluster::planted::{self, Bug};
 
 use super::users::{Loss, Users};
 
@@ -173,7 +174,7 @@ impl Roster {
     /// A user's last session at a source is gone: they left, or their socket was lost.
     pub(in crate::core) fn left(&mut self, source: Source, user: &str, lost: bool, now_ms: u64) {
         let Some(member) = self.members.get_mut(user) else { return };
-        if !member.sources.remove(source) {
+        if planted::is(Bug::StayListed) || !member.sources.remove(source) {
             return;
         }
         if lost {
