@@ -5,7 +5,7 @@ import { Judged } from '../harness/npm-member.mjs';
 import { seeded } from '../harness/random.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { scheduleOf } from './changes.mjs';
-import { judgeReturns, uneven } from './evenness.mjs';
+import { apart, judgeReturns, uneven } from './evenness.mjs';
 import { judge, readClient } from './judge.mjs';
 import { FULL, SHORT } from './scales.mjs';
 import { watcherOf } from './watcher.mjs';
@@ -161,8 +161,14 @@ describe('a crowd that returns', () => {
   test('setting out before the chosen time is found', () => assert.match(wrong((_, i) => (i === 700 ? { asked_ms: 10_100 } : {})), /^1 set out before.*u700: after 100 of 350 ms$/));
   test('a fourth lookup is found', () => assert.match(wrong((_, i) => (i === 7 ? { lookups: 4 } : {})), /^1 needed more than 3 lookups: u7: 4$/));
   test('who is not back is found', () => assert.match(wrong((_, i) => (i === 7 ? { back_ms: 0 } : {})), /^only 999 of 1000/));
+  const came = (/** @type {(wait_ms: number) => number} */ wait) => judgeReturns(even.map((one) => ({ ...one, asked_ms: one.lost_ms + wait(one.asked_ms - one.lost_ms) })), CLIENTS, true).wrong.filter((said) => said.startsWith('set out unevenly')).join('\n');
+  test('setting out evenly is good, on a slow machine too', () => assert.deepEqual([came((ms) => ms), came((ms) => ms + 100)], ['', '']));
+  test('setting out at once is found', () => assert.match(came(() => 3), /0\.99 of the crowd apart/));
+  test('setting out in half of the window, or in twice the window, is found', () => assert.match(`${came((ms) => ms / 2)}\n${came((ms) => ms * 2)}`, /0\.50 .*\n.*0\.50 /));
+  test('setting out in two waves is found', () => assert.match(came((ms) => (ms < 250 ? 0 : 499)), /0\.50 of the crowd apart/));
   test('chance is no fault', () => {
     const random = seeded(1);
+    for (let i = 0; i < 200; i++) assert.ok(apart(Array.from({ length: FULL.crowd }, random).sort((a, b) => a - b)) < 0.08);
     for (const size of [SHORT.crowd, FULL.crowd]) for (let i = 0; i < 200; i++) assert.deepEqual(uneven(Array.from({ length: size }, random)), []);
   });
 });

@@ -18,10 +18,19 @@ const LOOKUPS_MAX = 3;
 const DEVIATIONS = 6;
 /** Timers and clocks each drop what is below a millisecond. */
 const ROUNDING_MS = 2;
+/**
+ * How far the part of the crowd that has looked up may be, at any time, from the part of the window that is over. Of a thousand who come
+ * by chance alone it is more than 0.08 once in a hundred thousand times; the rest is for a machine that is slow to let them set out. Who
+ * all come at once are 1 apart, who come in half of the window 0.5.
+ */
+const APART_MAX = 0.25;
 const BAR = 50;
 
-/** @param {Returned[]} all @param {number} clients that there were */
-export function judgeReturns(all, clients) {
+/**
+ * @param {Returned[]} all @param {number} clients that there were
+ * @param {boolean} [arrivals] the times at which they set out are judged too, and not only those that they chose
+ */
+export function judgeReturns(all, clients, arrivals = false) {
   const back = all.filter(({ lost_ms, back_ms }) => lost_ms > 0 && back_ms > 0);
   const [needy, outside] = [all.filter(({ lookups }) => lookups > LOOKUPS_MAX), all.filter(({ chosen_ms = -1, spread_ms }) => !(chosen_ms >= 0 && chosen_ms < spread_ms))];
   // A client that hears late sets out late; none sets out before the time that it chose.
@@ -36,11 +45,13 @@ export function judgeReturns(all, clients) {
   const after = (/** @type {'asked_ms' | 'back_ms'} */ what) => back.map((one) => one[what] - one.lost_ms).sort((a, b) => a - b);
   const [asked, times] = [after('asked_ms'), after('back_ms')];
   const window_ms = Math.max(0, ...all.map(({ spread_ms }) => spread_ms));
+  const distance = apart(asked.map((ms) => ms / window_ms));
+  if (arrivals && !(distance <= APART_MAX)) wrong.push(`set out unevenly: at some time ${distance.toFixed(2)} of the crowd apart from an even return`);
   const most = Math.max(0, ...all.map(({ lookups }) => lookups));
   const lines = [
     `${back.length} of ${clients} clients are back; told to spread their return over ${window_ms} ms; ${all.reduce((sum, { lookups }) => sum + lookups, 0)} lookups, ${most} at most of one client`,
     ...told('how long they chose to wait', all.map(({ chosen_ms = 0 }) => chosen_ms).sort((a, b) => a - b), window_ms),
-    ...told('first lookup after the loss', asked, window_ms),
+    ...told(`first lookup after the loss, at most ${distance.toFixed(2)} of them apart from even`, asked, window_ms),
     ...told('welcome after the loss', times, window_ms),
   ];
   return { wrong, lines, most };
@@ -52,6 +63,12 @@ export function uneven(fractions) {
   const share = fractions.length / PARTS;
   const room = DEVIATIONS * Math.sqrt(share * (1 - 1 / PARTS));
   return counts.flatMap((count, i) => (Math.abs(count - share) > room ? [`unevenly spread: ${count} of ${fractions.length} in tenth ${i + 1} of the window, a fair share is ${Math.round(share)}`] : []));
+}
+
+/** How far the parts that have arrived are from the parts of the window that are over, at most. @param {number[]} fractions of the window, sorted */
+export function apart(fractions) {
+  const n = fractions.length;
+  return Math.max(0, ...fractions.flatMap((at, i) => [i, i + 1].map((before) => Math.abs(before / n - Math.min(1, at)))));
 }
 
 /** @param {number[]} fractions */

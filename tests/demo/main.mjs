@@ -40,7 +40,7 @@ async function changes(after) {
 
 /** @param {After} after @returns {Promise<string[][]>} */
 async function returns(after) {
-  const { wrong, lines } = judgeReturns(await playReturns(scale, after), scale.crowd);
+  const { wrong, lines } = judgeReturns(await playReturns(scale, after), scale.crowd, scale.arrivals);
   console.log(lines.map((line) => `    ${line}`).join('\n'));
   return [wrong];
 }

@@ -1,6 +1,7 @@
 /** A process with a part of the crowd of returns.mjs: clients of the package that only hold a connection, and what each did to get it back. */
 import WebSocket from 'ws';
 import { npmPackage } from '../harness/npm-client.mjs';
+import { delay } from '../harness/until.mjs';
 
 /** Connections that are made at the same time at the beginning, which is no subject here. */
 const AT_ONCE = 32;
@@ -12,11 +13,11 @@ const returned = [];
 
 /** What the parent may ask for. @type {Record<string, (told: any) => Promise<unknown>>} */
 const deeds = {
-  async open({ lookups, tokens }) {
+  async open({ lookups, tokens, hold_ms }) {
     const { createClient } = await npmPackage();
     let next = 0;
     await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-      while (next < tokens.length) await begin(createClient, lookups, tokens[next++]);
+      while (next < tokens.length) await begin(createClient, lookups, tokens[next++], hold_ms);
     }));
   },
   back: async () => returned.filter(({ back_ms }) => back_ms > 0).length,
@@ -24,8 +25,11 @@ const deeds = {
   close: async () => void (await Promise.all(clients.map((client) => client.close()))),
 };
 
-/** @param {any} createClient @param {string[]} lookup @param {[string, string]} whose */
-async function begin(createClient, lookup, [user, token]) {
+/**
+ * @param {any} createClient @param {string[]} lookup @param {[string, string]} whose
+ * @param {number} hold_ms that each lookup of who returns is on its way: until all have set out, the machine has nothing else to do
+ */
+async function begin(createClient, lookup, [user, token], hold_ms) {
   /** @type {import('./evenness.mjs').Returned} */
   const own = { user, spread_ms: 0, lost_ms: 0, chosen_ms: undefined, asked_ms: 0, back_ms: 0, lookups: 0 };
   let now = 0;
@@ -35,6 +39,10 @@ async function begin(createClient, lookup, [user, token]) {
       if (own.lost_ms) own.lookups++;
       own.asked_ms ||= own.lost_ms && Date.now();
       return token;
+    },
+    fetch: async (/** @type {string} */ url, /** @type {object} */ init) => {
+      if (own.lost_ms && hold_ms) await delay(hold_ms);
+      return fetch(url, init);
     },
     // What the client goes by when it decides: its own word for when it will return is exact then.
     now: () => (now = Date.now()),

@@ -10,9 +10,11 @@ import { until } from '../harness/until.mjs';
 const VICTIM = 'n2';
 const NODES = 3;
 const BACK_MS = 60_000;
+/** How long lookups are on their way where the times at which clients set out are judged: the crowd's work would fill its window otherwise. */
+const HOLD_MS = 2_000;
 
 /** @param {import('./scales.mjs').Scale} scale @param {(end: () => unknown) => void} after takes what is to be done at the end @returns {Promise<import('./evenness.mjs').Returned[]>} one of each client */
-export async function playReturns({ crowd, crowds }, after) {
+export async function playReturns({ crowd, crowds, arrivals }, after) {
   const cluster = new Cluster({ nodes: NODES, lookups: 2, lease_ms: 3_000 });
   after(() => cluster.abandon());
   await cluster.begin();
@@ -23,7 +25,7 @@ export async function playReturns({ crowd, crowds }, after) {
   assert.equal(users.length, crowd, `users who are at home at ${VICTIM}`);
   const tokens = users.map((user) => [user, cluster.token(user)]);
   const lookups = cluster.lookups.map(({ url }) => `${url}/lookup`);
-  await Promise.all(workers.map((worker, i) => worker.tell('open', { lookups, tokens: tokens.filter((_, at) => at % crowds === i) })));
+  await Promise.all(workers.map((worker, i) => worker.tell('open', { lookups, tokens: tokens.filter((_, at) => at % crowds === i), hold_ms: arrivals ? HOLD_MS : 0 })));
   await cluster.kill(cluster.node(VICTIM));
   await until('everybody is back', async () => {
     const counts = await Promise.all(workers.map((worker) => worker.tell('back')));

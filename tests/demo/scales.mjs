@@ -10,7 +10,9 @@ export const FULL = {
   share: 0.9,
   /** Who returns after a SIGKILL, and from how many processes. */
   crowd: 1_000, crowds: 4,
+  /** The times at which they set out are judged, too. */
+  arrivals: true,
 };
 
 /** @type {Scale} Other tests may want the two cores, too. */
-export const SHORT = { ...FULL, name: 'short', clients: 12, pages: 1, rate: 100, seconds: 25, joins: 2, drains: 2, kills: 1, share: 0.5, crowd: 500, crowds: 2 };
+export const SHORT = { ...FULL, name: 'short', clients: 12, pages: 1, rate: 100, seconds: 25, joins: 2, drains: 2, kills: 1, share: 0.5, crowd: 500, crowds: 2, arrivals: false };
