@@ -30,7 +30,7 @@ try {
     target: "es2022",
     sourcemap: true,
     tsconfigRaw: {},
-    ...mangling,
+    ...(await mangling()),
   });
   writeFileSync(join(fresh, "cjs", "package.json"), '{ "type": "commonjs" }\n');
   writeFileSync(join(fresh, "ringdial.min.js"), await bundle());

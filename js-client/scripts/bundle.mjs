@@ -18,7 +18,7 @@ export async function bundle(entry = "index.ts") {
     legalComments: "none",
     external: ["react"],
     write: false,
-    ...mangling,
+    ...(await mangling()),
   });
   return result.outputFiles[0].contents;
 }

@@ -1,18 +1,23 @@
-// Names of properties that only the client itself sees: what is built has one letter for each, as bundlers do it with variables. Not one
-// of them may be part of the API, of a frame, or of the platform: test/private.test.ts.
+// Names of properties that only the client itself sees: what is built has a letter or two for each, as bundlers do it with variables. Not
+// one of them may be part of the API, of a frame, or of the platform: test/private.test.ts.
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 const NAMES = `
-  again asked behind config detached dial dispatch effects failures grant heardAt heartbeatMs inside leaving link old phase
-  pending policy refreshed refuse renewable replied roll runner said silent socket spreadMs stood suspect text until
-  waiters want webSocket what
+  absent again ask asked avoided behind bytes closed config counter detached dial dispatch effects failures grant heardAt heartbeatMs
+  inside leaving link named offer old pending phase places policy refreshed refuse renewable replied roll rules runner said sends silent
+  socket spreadMs stood suspect text until waiters want webSocket what
 `;
 
 export const PRIVATE = NAMES.trim().split(/\s+/);
 
-const letter = (/** @type {number} */ n) => (n < 26 ? String.fromCharCode(97 + n) : n < 52 ? String.fromCharCode(39 + n) : `$${n - 52}`);
+const mangleProps = new RegExp(`^(${PRIVATE.join("|")})$`);
+const sources = fileURLToPath(new URL("../src/", import.meta.url));
 
-/** The same for every format and entry: some of them share objects. */
-export const mangling = {
-  mangleProps: new RegExp(`^(${PRIVATE.join("|")})$`),
-  mangleCache: Object.fromEntries(PRIVATE.map((name, n) => [name, letter(n)])),
-};
+/** Options for esbuild, the same for every format and entry, because some of them share objects: those that are used most are the shortest. */
+export async function mangling() {
+  const entryPoints = ["index", "core", "react", "testing"].map((entry) => join(sources, `${entry}.ts`));
+  const { mangleCache } = await build({ entryPoints, bundle: true, minify: true, external: ["react"], write: false, outdir: ".", mangleProps, mangleCache: {} });
+  return { mangleProps, mangleCache };
+}

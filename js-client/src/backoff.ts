@@ -20,8 +20,7 @@ export interface Pace {
 export function delay(policy: Policy, failures: number, roll: number, pace: Pace, adviceMs?: number): number {
   const jitter = (window: number): number => Math.floor(roll * window);
   if (adviceMs !== undefined) return Math.min(adviceMs, ADVICE_MAX_MS) + jitter(pace.baseMs);
-  if (failures === 0 && (policy === "now" || policy === "refresh")) return 0;
-  if (failures === 0 && policy === "lost") return jitter(pace.spreadMs);
-  const doublings = Math.min(failures + (policy === "later" ? 1 : 0), 30);
-  return jitter(Math.min(pace.maxMs, pace.baseMs * 2 ** doublings));
+  const doublings = failures + Number(policy === "later");
+  if (doublings) return jitter(Math.min(pace.maxMs, pace.baseMs * 2 ** Math.min(doublings, 30)));
+  return policy === "lost" ? jitter(pace.spreadMs) : 0;
 }

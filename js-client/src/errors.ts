@@ -3,11 +3,9 @@
 /** For the client's own codes, where it is not what {@link RingdialError.retryable} already says. */
 const REMEDIES: Readonly<Record<string, string>> = {
   auth: "sign in, then connect()",
-  bad_options: "correct them",
   closed: "connect()",
-  move_failed: "none needed: the connection stays",
+  move_failed: "none: the connection stays",
   no_websocket: "pass { WebSocket } of package ws",
-  overflow: "read faster",
   outbox_full: "wait for acknowledgements",
   send_timeout: "send again with the same key",
   unconfirmed: "it may have been delivered",
@@ -32,7 +30,7 @@ export class RingdialError extends Error {
     this.name = "RingdialError";
     this.code = code;
     this.retryable = retryable;
-    this.remedy = REMEDIES[code] ?? (retryable ? "try again later" : "do not try again");
+    this.remedy = REMEDIES[code] ?? (retryable ? "try again later" : "correct it first");
     this.closeCode = more.closeCode;
     this.retryAfterMs = more.retryAfterMs;
   }

@@ -31,7 +31,7 @@ export function groupsOf(means: Means): Groups {
   const enter = (topic: string, { since, presence = false }: GroupOptions): Room => {
     let room = rooms.get(topic);
     // A group that was refused is tried again.
-    if (!room || !runner.state.topics[topic]) {
+    if (!room || !runner.state.places[topic]) {
       const joined = new Promise<void>((resolve, reject) => waiters.set(topic, { resolve, reject }));
       // Whoever does not wait for it has the event `error`.
       joined.catch(() => {});
@@ -41,6 +41,11 @@ export function groupsOf(means: Means): Groups {
     runner.dispatch("follow", topic, since, presence);
     return room;
   };
+  means.on("status", ({ state, ...status }) => {
+    if (state !== "closed") return;
+    const closed = new RingdialError("closed", "", false, status as { cause?: unknown });
+    for (const topic of rooms.keys()) waiters.get(topic)?.reject(closed);
+  });
   const exit = (topic: string, room: Room): void => {
     if (--room.handles || rooms.get(topic) !== room) return;
     rooms.delete(topic);
@@ -92,7 +97,7 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
     name,
     joined: room.joined,
     get position() {
-      const { epoch, offset } = runner.state.topics[`g:${name}`] ?? {};
+      const { epoch, offset } = runner.state.places[`g:${name}`] ?? {};
       return epoch ? ({ epoch, offset } as Position) : undefined;
     },
     on,

@@ -25,7 +25,7 @@ export function messagesOf<Data>(source: Source<Data>, { signal, buffer = 1_000 
   };
   const abort = (): void => end();
   const stop = source.message((message) => {
-    if (held.push(message) > buffer) end(new RingdialError("overflow", "", false));
+    if (held.push(message) > buffer) end(new RingdialError("overflow", "read faster, or with a larger buffer", false));
     wake();
   });
   const leave = source.end(end);

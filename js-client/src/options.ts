@@ -13,12 +13,12 @@ const DEFAULTS = {
   probeMs: 3_000,
   detachMs: 2_000,
   maxMessages: 256,
-  maxChars: 1_048_576,
+  maxBytes: 1_048_576,
 };
 
 /** What is wrong is as if it were not there. */
-export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions, groups?: GroupRules): Config {
-  const config: Record<string, unknown> = { ...DEFAULTS, groups, renewable: [token, lookup].some((part) => typeof part === "function") };
+export function configOf({ lookup, token, retry, timeouts, outbox }: ClientOptions, rules?: GroupRules): Config {
+  const config: Record<string, unknown> = { ...DEFAULTS, rules, renewable: [token, lookup].some((part) => typeof part === "function") };
   for (const [name, value] of numbersOf(retry, timeouts, outbox)) config[name] = positive(value) ?? config[name];
   return config as unknown as Config;
 }

@@ -1,5 +1,5 @@
 /** Frames: what is read from a node and what is written to it. Unknown ops and fields are ignored. Pure. */
-import type { LookupAnswer, Message } from "./types.js";
+import type { LookupAnswer } from "./types.js";
 
 /** Any frame of a node, its fields not yet looked at. */
 export interface Frame {
@@ -12,34 +12,26 @@ export const PONG = '{"op":"pong"}';
 /** The protocol has no ping of the client's. A send to nobody is answered, and that is all a probe needs. */
 export const PROBE = '{"op":"send","ref":"probe","to":{"users":[]},"data":null,"ephemeral":true}';
 
-/** Undefined for whatever is not a JSON object with an `op`. */
+/** Undefined for whatever has no `op`. */
 export function readFrame(text: unknown): Frame | undefined {
   try {
-    const value: unknown = JSON.parse(text as string);
-    if (isRecord(value) && asText(value["op"])) return value as unknown as Frame;
+    const value = JSON.parse(text as string) as Partial<Frame> | null;
+    if (value?.op) return value as Frame;
   } catch {
     // Not for us: ignored like an unknown op.
   }
   return undefined;
 }
 
-/** The frame is the message: only its `op` is taken off. */
-export function readMessage(frame: Frame): Message {
-  const { op: _, ...message } = frame;
-  return message as unknown as Message;
+/** The frame is what the user is given: only its `op` is taken off. */
+export function bare({ op: _, ...value }: Frame): object {
+  return value;
 }
 
 /** A lookup's answer, or the grant within `moved`. Undefined if it does not say where to connect. */
 export function readGrant(value: unknown): LookupAnswer | undefined {
-  return isRecord(value) && asText(value["url"]) && Array.isArray(value["protocols"]) ? (value as unknown as LookupAnswer) : undefined;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
-export function asText(value: unknown): string {
-  return typeof value === "string" ? value : "";
+  const grant = value as Partial<LookupAnswer> | null | undefined;
+  return grant?.url && Array.isArray(grant.protocols) ? (grant as LookupAnswer) : undefined;
 }
 
 /** A number of milliseconds from outside, if it is one. */

@@ -71,13 +71,13 @@ class World {
 
   /** What brings the client further: without it most sequences would end before a move. */
   onward(): Happening | undefined {
-    const { ask, dial, link, retryAt, old, move } = this.state;
+    const { ask, dial, link, retryAt, old, offer } = this.state;
     if (ask) return ["granted", ask, { url: "ws://n", protocols: ["a"], node: "n1" }];
     if (retryAt) return ["timer", "loop"];
     if (dial) return this.meet(dial.socket);
     if (!link) return ["connect"];
     if (old) return this.random() < 0.5 ? ["heard", old, { op: "bye" }] : undefined;
-    return move ? ["timer", "loop"] : ["heard", link.socket, MOVED];
+    return offer ? ["timer", "loop"] : ["heard", link.socket, MOVED];
   }
 
   meet(socket: number): Happening {
@@ -199,7 +199,7 @@ class World {
   }
 
   check(): void {
-    const { phase, ask, dial, link, retryAt, old, detached, move, outbox } = this.state;
+    const { phase, ask, dial, link, retryAt, old, detached, offer, sends } = this.state;
     const same = (a: readonly unknown[], b: readonly unknown[]): boolean => a.length === b.length && a.every((x, i) => x === b[i]);
     const sockets = [link?.socket ?? 0, old, dial?.socket ?? 0].filter((socket) => socket > 0);
     const seeking = phase === "connecting" || phase === "reconnecting";
@@ -211,11 +211,11 @@ class World {
     hold(!seeking || this.timers.has("loop"), "one loop while seeking");
     hold(!link || this.timers.has("alive"), "a dead-line while connected");
     hold(!(old && detached) || this.timers.has("retire"), "retire");
-    if (link && !dial) hold(Object.values(this.state.topics).every(({ want, asked, pending }) => !want || asked === link.socket || pending === link.socket || (asked === -link.socket && this.timers.has("join"))), "told all");
-    hold(!(link && (dial || move)) || this.timers.has("loop"), "move");
-    hold(same([...this.waiting.keys()], outbox.map((entry) => entry.ref)), "every send is waiting or answered");
-    hold(outbox.length === 0 || this.timers.has("outbox"), "every send has an end");
-    if (phase === "closed") hold(this.timers.size + this.sockets.size + outbox.length === 0, "nothing left after the end");
+    if (link && !dial) hold(Object.values(this.state.places).every(({ want, asked, pending }) => !want || asked === link.socket || pending === link.socket || (asked === -link.socket && this.timers.has("join"))), "told all");
+    hold(!(link && (dial || offer)) || this.timers.has("loop"), "move");
+    hold(same([...this.waiting.keys()], sends.map((entry) => entry.ref)), "every send is waiting or answered");
+    hold(sends.length === 0 || this.timers.has("outbox"), "every send has an end");
+    if (phase === "closed") hold(this.timers.size + this.sockets.size + sends.length === 0, "nothing left after the end");
     this.checkOrder(link?.socket);
   }
 
@@ -234,11 +234,11 @@ class World {
     const sent = this.sockets.get(link ?? 0)?.sent ?? [];
     hold(new Set(sent).size === sent.length, "once a socket");
     for (const ephemeral of [true, false]) {
-      const refs = this.state.outbox.filter((entry) => entry.ephemeral === ephemeral && entry.socket === link);
+      const refs = this.state.sends.filter((entry) => entry.ephemeral === ephemeral && entry.socket === link);
       const places = refs.map((entry) => sent.indexOf(Number(entry.ref)));
       hold(places.every((place, i) => place > (places[i - 1] ?? -1)), "in order");
     }
-    for (const { ephemeral, socket } of this.state.outbox) {
+    for (const { ephemeral, socket } of this.state.sends) {
       if (link && !ephemeral) hold(socket === link, "a durable send is never held back");
     }
   }

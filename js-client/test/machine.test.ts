@@ -84,5 +84,5 @@ it("makes one move at a time: another `moved` meanwhile changes nothing", () => 
   expect(machine.effects).toEqual([["arm", "loop", 500]]);
   expect(machine.at(501, "timer", "loop").names()).toEqual(["open 3", "arm loop"]);
   expect(machine.at(502, "heard", 2, { ...moved, node: "n3" }).effects).toEqual([]);
-  expect(machine.state).toMatchObject({ move: undefined, dial: { socket: 3, grant: { node: "n2" } } });
+  expect(machine.state).toMatchObject({ offer: undefined, dial: { socket: 3, grant: { node: "n2" } } });
 });

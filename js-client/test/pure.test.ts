@@ -5,7 +5,7 @@ import { closePolicy, statusPolicy } from "../src/codes.js";
 import { dedupe } from "../src/dedupe.js";
 import { AuthError, RingdialError } from "../src/errors.js";
 import { check, configOf } from "../src/options.js";
-import { readFrame, readGrant, readMessage } from "../src/wire.js";
+import { readFrame, readGrant, bare } from "../src/wire.js";
 
 const pace = { baseMs: 500, maxMs: 30_000, spreadMs: 2_000 };
 
@@ -81,8 +81,8 @@ describe("dedupe", () => {
 });
 
 describe("wire", () => {
-  it("takes only JSON objects with an op", () => {
-    for (const bad of ["", "x", "1", "null", "[]", "{}", '{"op":1}', new ArrayBuffer(2)]) {
+  it("takes only what has an op", () => {
+    for (const bad of ["", "x", "1", "null", "[]", "{}", new ArrayBuffer(2)]) {
       expect(readFrame(bad)).toBeUndefined();
     }
     expect(readFrame('{"op":"new","x":1}')).toEqual({ op: "new", x: 1 });
@@ -90,7 +90,7 @@ describe("wire", () => {
 
   it("passes a message on as it came", () => {
     const frame = { op: "message", topic: "u:bob", from: "alice", data: { a: 1 }, time: 5, later: true };
-    expect(readMessage(frame)).toEqual({ topic: "u:bob", from: "alice", data: { a: 1 }, time: 5, later: true });
+    expect(bare(frame)).toEqual({ topic: "u:bob", from: "alice", data: { a: 1 }, time: 5, later: true });
   });
 
   it("takes a grant only if it says where to connect", () => {

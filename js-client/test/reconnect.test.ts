@@ -149,7 +149,9 @@ describe("reconnecting", () => {
     const gone = await stage.lookup();
     const urls = [gone.url, service.url];
     await gone.stop();
-    const client = stage.client({ lookup: urls, random: () => 0 });
+    // Growing: the urls stay in their order.
+    let drawn = 0;
+    const client = stage.client({ lookup: urls, random: () => (drawn += 0.000_1) });
     const connecting = client.connect();
     (await service.next()).answer(503, {});
     await until("both were asked", () => client.codes.length === 3);

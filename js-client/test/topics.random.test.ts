@@ -284,7 +284,7 @@ class World {
     for (const frame of session.out.splice(0)) this.happen("heard", link.socket, frame);
     for (const [topic, { wanted, place }] of this.given) {
       const log = this.log(topic);
-      const { epoch, offset } = this.state.topics[topic] ?? {};
+      const { epoch, offset } = this.state.places[topic] ?? {};
       // Who asked for all and was given nothing, because all is trimmed, still asks for all.
       if (!wanted || (epoch === undefined && log.first > log.head)) continue;
       if (epoch !== epochOf(log.epoch) || offset !== log.head) throw new Error(`${topic} ends at ${epoch} ${offset}, its log at ${log.epoch} ${log.head}`);

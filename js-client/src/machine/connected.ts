@@ -1,11 +1,10 @@
 /** Connected: frames of the link, its dead-line, its loss; and the planning of moves. */
 import { type Failure, failure } from "../codes.js";
-import { DETACH, type Frame, PONG, positive, PROBE, readGrant, readMessage } from "../wire.js";
-import { closed, dial } from "./dial.js";
-import { answered } from "./outbox.js";
+import { DETACH, type Frame, positive, PROBE, readGrant } from "../wire.js";
+import { dial } from "./dial.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
-import { admit, gone, skip, stand } from "./topics.js";
+import { gone, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 /** Beyond two heartbeats: the slack of networks and throttled timers. */
@@ -19,22 +18,14 @@ const HEALTHY_MS = 30_000;
 /** The same if nobody ended it: nodes that die one after the other are no reason to stay away from the next for ever longer. */
 const HELD_MS = 5_000;
 
-/** How long until the link has been silent for too long. */
-function left(t: Turn, { heardAt, heartbeatMs }: Link): number {
-  return heardAt + heartbeatMs * 2 + GRACE_MS - t.now;
-}
-
-/** Arms the timer `alive`: for the dead-line, or to look at the clock before it. */
+/** Arms the timer `alive`: for the dead-line, or to look at the clock before it. Asks the node if it has passed. */
 export function guard(t: Turn, link: Link): void {
-  act(t, "arm", "alive", Math.min(left(t, link), LOOK_MS));
+  const left = link.heardAt + link.heartbeatMs * 2 + GRACE_MS - t.now;
+  if (left > 0) act(t, "arm", "alive", Math.min(left, LOOK_MS));
+  else probe(t, link, LAST_CHANCE_MS);
 }
 
-export function linkDown(t: Turn, link: Link, code: number, reason: string): void {
-  const { policy, error } = closed(t, code, reason, "connection_lost");
-  // It was doubted already, as after the back/forward cache: it is this client alone that comes back.
-  lost(t, link, { policy: t.suspect && policy === "lost" ? "now" : policy, error });
-}
-
+/** What only the link's frames do. */
 export function ofLink(t: Turn, before: Link, frame: Frame): void {
   const link = { ...before, heardAt: t.now };
   t.link = link;
@@ -44,31 +35,17 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   if (frame.op === "moved") plan(t, frame);
   const topic = frame["topic"] as string;
   // One that is being left was pending before: what counts is the `join` after that.
-  if (frame.op === "recovered" && !t.topics[topic]?.leaving) stand(t, link.socket, topic, frame);
+  if (frame.op === "recovered" && !t.places[topic]?.leaving) stand(t, link.socket, topic, frame);
   // By the application's back end.
   if (frame.op === "removed") gone(t, topic, "removed");
-  t.config.groups?.heard(t, frame);
+  t.config.rules?.heard(t, frame);
   if (t.said) act(t, "emit", "error", t.said);
-  inSession(t, link.socket, frame);
-}
-
-/** Frames that mean the same on every socket. */
-export function inSession(t: Turn, socket: number, frame: Frame): void {
-  if (frame.op === "ping") act(t, "write", socket, PONG);
-  if (frame.op === "message" && admit(t, socket, frame)) act(t, "emit", "message", readMessage(frame));
-  if (frame.op === "gap") skip(t, socket, frame);
-  if (frame.op === "ack" || frame.op === "error") answered(t, socket, frame);
-}
-
-export function ofOld(t: Turn, frame: Frame): void {
-  if (frame.op === "bye") t.old = 0;
-  else inSession(t, t.old, frame);
 }
 
 /** Lets the old socket go, once the new one brings everything: unless a topic of it still waits for the log. */
 export function part(t: Turn, anyway = false): void {
-  const { old, detached, link, topics, config } = t;
-  if (!old || detached || !(anyway || Object.values(topics).every((topic) => topic.pending !== link?.socket))) return;
+  const { old, detached, link, places, config } = t;
+  if (!old || detached || !(anyway || Object.values(places).every((topic) => topic.pending !== link?.socket))) return;
   t.detached = true;
   act(t, "write", old, DETACH);
   act(t, "arm", "retire", config.detachMs);
@@ -78,28 +55,26 @@ export function part(t: Turn, anyway = false): void {
 function plan(t: Turn, frame: Frame): void {
   const grant = readGrant(frame);
   if (!grant || t.dial) return;
-  t.move = grant;
+  t.offer = grant;
   act(t, "arm", "loop", Math.floor(t.roll * (positive(frame["spread_ms"]) ?? 0)));
 }
 
 /** It is time to move. There are never three sockets: the old one of an earlier move is let go first. */
 export function start(t: Turn): void {
-  const { move, old, config } = t;
-  if (!move) return;
+  const { offer, old, config } = t;
+  if (!offer) return;
   part(t, true);
   if (old) return act(t, "arm", "loop", config.detachMs);
-  t.move = undefined;
-  dial(t, move);
+  t.offer = undefined;
+  dial(t, offer);
 }
 
 /** The timer `alive`. The dead-line is by the wall clock: timers of sleeping machines and hidden pages come late. */
 export function silence(t: Turn, before: Link): void {
-  if (t.suspect) return lost(t, before, failure("now", "silent"));
+  if (t.suspect) return lost(t, before, failure("lost", "silent"));
   // The clock may have been set back.
-  const link = { ...before, heardAt: Math.min(before.heardAt, t.now) };
-  t.link = link;
-  if (left(t, link) > 0) guard(t, link);
-  else probe(t, link, LAST_CHANCE_MS);
+  t.link = { ...before, heardAt: Math.min(before.heardAt, t.now) };
+  guard(t, t.link);
 }
 
 /** Any frame within `ms`, or the link is lost. */
@@ -111,11 +86,11 @@ export function probe(t: Turn, link: Link, ms = t.config.probeMs): void {
 }
 
 /** The link is gone. A move being made becomes the reconnect; otherwise the loop starts. */
-function lost(t: Turn, link: Link, failure: Failure): void {
-  const { policy, error } = failure;
-  t.link = t.move = undefined;
+export function lost(t: Turn, link: Link, { policy: told, error }: Failure): void {
+  // It was doubted already, as after the back/forward cache: it is this client alone that comes back.
+  const policy = t.suspect && told === "lost" ? "now" : told;
+  t.link = t.offer = undefined;
   t.old = 0;
-  t.suspect = false;
   t.phase = "reconnecting";
   const held = t.now - link.since;
   if (held >= (policy === "lost" ? HELD_MS : HEALTHY_MS)) t.failures = 0;
@@ -126,5 +101,5 @@ function lost(t: Turn, link: Link, failure: Failure): void {
     return act(t, "emit", "error", error);
   }
   t.dial = undefined;
-  retry(t, failure);
+  retry(t, { policy, error });
 }

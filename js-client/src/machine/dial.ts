@@ -3,7 +3,7 @@ import { closePolicy, type Failure, failure } from "../codes.js";
 import { RingdialError } from "../errors.js";
 import type { LookupAnswer } from "../types.js";
 import { type Frame, positive } from "../wire.js";
-import { guard, inSession } from "./connected.js";
+import { guard } from "./connected.js";
 import { retry } from "./seeking.js";
 import type { Dial } from "./state.js";
 import { resume, stand } from "./topics.js";
@@ -13,26 +13,16 @@ const AVOID_MAX = 8;
 
 /** Opens a socket. */
 export function dial(t: Turn, grant: LookupAnswer): void {
-  const socket = ++t.count;
+  const socket = ++t.counter;
   t.dial = { socket, grant };
-  act(t, "open", socket, grant.url, grant.protocols);
+  act(t, "open", socket, grant);
   act(t, "arm", "loop", t.config.openMs);
 }
 
 /** The socket is open. Beside a link, it is to take that one's place. */
 export function greet(t: Turn, { socket }: Dial): void {
-  const hello = { op: "hello", resume: resume(t, socket), groups: t.config.groups?.named(t), replaces: t.link?.session };
+  const hello = { op: "hello", resume: resume(t, socket), groups: t.config.rules?.named(t), replaces: t.link?.session };
   act(t, "write", socket, JSON.stringify(hello));
-}
-
-/** Messages may come before `welcome`: the node follows the inbox from `hello` on. */
-export function ofDial(t: Turn, attempt: Dial, frame: Frame): void {
-  inSession(t, attempt.socket, frame);
-  if (frame.op === "welcome") arrived(t, attempt, frame as Welcome);
-}
-
-export function dialDown(t: Turn, attempt: Dial, code: number, reason: string): void {
-  failed(t, attempt, closed(t, code, reason, "unreachable"));
 }
 
 /** The node did not open, or did not answer `hello`, in time. */
@@ -48,14 +38,14 @@ export function closed({ said }: Turn, closeCode: number, reason: string, lost: 
 }
 
 /** A node that could not be reached is avoided until one could. A failed move leaves the client where it is. */
-function failed(t: Turn, { grant: { node } }: Dial, failure: Failure): void {
+export function failed(t: Turn, { grant: { node } }: Dial, failure: Failure): void {
   t.dial = undefined;
-  if (node && failure.policy === "lost" && !t.avoid.includes(node)) t.avoid = [...t.avoid, node].slice(-AVOID_MAX);
+  if (node && failure.policy === "lost" && !t.avoided.includes(node)) t.avoided = [...t.avoided, node].slice(-AVOID_MAX);
   if (!t.link) return retry(t, failure);
   act(t, "emit", "error", new RingdialError("move_failed", "", true, { cause: failure.error }));
 }
 
-interface Welcome extends Frame {
+export interface Welcome extends Frame {
   readonly session: string;
   readonly user: string;
   readonly node: string;
@@ -64,7 +54,7 @@ interface Welcome extends Frame {
 }
 
 /** What the old node has not answered is repeated here, in order, and only then the old socket is let go. */
-function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
+export function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
   const { link: old } = t;
   const { session, user, node, heartbeat_ms, retry_spread_ms, topics = {} } = welcome;
   const link = { socket, session, user, node, heartbeatMs: positive(heartbeat_ms) ?? 25_000, since: old?.since ?? t.now, heardAt: t.now };
@@ -74,7 +64,7 @@ function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
   t.detached = t.suspect = false;
   t.dial = t.cause = undefined;
   t.spreadMs = positive(retry_spread_ms) ?? 500;
-  t.avoid = [];
+  t.avoided = [];
   guard(t, link);
   for (const [name, standing] of Object.entries(topics)) stand(t, socket, name, standing);
   if (old) act(t, "emit", "moved", { from: old.node, to: node, reason: grant.reason ?? "" });

@@ -4,7 +4,7 @@
  */
 import { RingdialError } from "../errors.js";
 import type { PresenceChange, Since } from "../types.js";
-import { asText, type Frame, positive } from "../wire.js";
+import { bare, type Frame, positive } from "../wire.js";
 import type { GroupRules, Topic } from "./state.js";
 import { forget, gone, named, placeOf, put, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
@@ -23,7 +23,7 @@ function inHello(t: Turn): string[] {
 
 /** The session is in it. It is joined once the log has answered, too. */
 function stood(t: Turn, socket: number, name: string): void {
-  const topic = t.topics[name] as Topic;
+  const topic = t.places[name] as Topic;
   const { want, presence, asked, from = 0, pending } = topic;
   // `hello` does not ask for presence.
   const told = { asked: presence ? asked : socket, ref: undefined };
@@ -33,7 +33,7 @@ function stood(t: Turn, socket: number, name: string): void {
 
 /** The application wants a group. One that is followed already goes on from where it is. */
 function follow(t: Turn, name: string, since: Since | undefined, presence: boolean): void {
-  const before = t.topics[name] ?? { ...since, asked: 0, from: Infinity };
+  const before = t.places[name] ?? { ...since, asked: 0, from: Infinity };
   const { want } = before;
   if (want === "leave") put(t, name, { ...before, ...since, want: "join", presence, from: Infinity, leaving: true });
   else if (!want || (presence && !before.presence)) put(t, name, { ...before, want: "join", presence, asked: 0 });
@@ -51,10 +51,10 @@ function unfollow(t: Turn, name: string): void {
  */
 function ask(t: Turn): void {
   const socket = t.dial ? 0 : (t.link?.socket ?? 0);
-  for (const [name, topic] of Object.entries(t.topics)) {
+  for (const [name, topic] of Object.entries(t.places)) {
     const { want, asked, presence, leaving, inside, pending } = topic;
     if (!socket || !want || Math.abs(asked) === socket || pending === socket) continue;
-    const ref = `t${++t.count}`;
+    const ref = `t${++t.counter}`;
     put(t, name, { ...topic, asked: socket, ref });
     const since = inside === socket ? undefined : placeOf(topic);
     const what = leaving ? { op: "leave" } : { op: want, since, presence: presence || undefined };
@@ -65,24 +65,24 @@ function ask(t: Turn): void {
 /** An answer to a `join` or `leave`. */
 function replied(t: Turn, frame: Frame): void {
   const { op, ref, code, temporary } = frame;
-  const [name, topic] = Object.entries(t.topics).find(([, topic]) => ref && topic.ref === ref) ?? [];
+  const [name, topic] = Object.entries(t.places).find(([, topic]) => ref && topic.ref === ref) ?? [];
   if (!name || !topic) return;
   const done = op === "ack" || !temporary;
   if (done && topic.leaving) {
     return put(t, name, { ...topic, asked: 0, leaving: false });
   }
   if (op === "ack" && topic.want === "join") return stand(t, topic.asked, name, frame);
-  if (done) return gone(t, name, asText(code));
+  if (done) return gone(t, name, code as string);
   put(t, name, { ...topic, asked: -topic.asked });
   act(t, "arm", "join", (positive(frame["retry_after_ms"]) ?? 0) + Math.floor((1 + t.roll) * AGAIN_MS));
 }
 
 function again(t: Turn): void {
-  for (const [name, topic] of Object.entries(t.topics)) if (topic.asked < 0) put(t, name, { ...topic, asked: 0 });
+  for (const [name, topic] of Object.entries(t.places)) if (topic.asked < 0) put(t, name, { ...topic, asked: 0 });
 }
 
-function heard(t: Turn, { op, ...change }: Frame): void {
-  if (op === "presence") act(t, "emit", "presence", change as unknown as PresenceChange);
+function heard(t: Turn, frame: Frame): void {
+  if (frame.op === "presence") act(t, "emit", "presence", bare(frame) as PresenceChange);
 }
 
 /** A group that is wanted, and not followed. */

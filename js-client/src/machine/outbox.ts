@@ -7,19 +7,22 @@
  */
 import { RingdialError } from "../errors.js";
 import type { Ack } from "../types.js";
-import { asText, type Frame, positive } from "../wire.js";
+import { type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
 import { act, type Turn } from "./turn.js";
 
+/** In JSON. Each UTF-16 unit of those is at most three bytes of UTF-8. */
+const BEYOND_ASCII = /[^ -~]/g;
+
 /** Takes in a send, or says why not. */
 export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean): void {
-  const { config, outbox, phase } = t;
-  const chars = outbox.reduce((sum, entry) => sum + entry.text.length, text.length);
-  const full = outbox.length >= config.maxMessages || chars > config.maxChars;
+  const { config, sends, phase } = t;
+  const bytes = text.replace(BEYOND_ASCII, "...").length;
+  const full = sends.length >= config.maxMessages || sends.reduce((sum, entry) => sum + entry.bytes, bytes) > config.maxBytes;
   const over = phase === "idle" || phase === "closed";
   if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over));
-  if (outbox.length === 0) act(t, "arm", "outbox", config.sendMs);
-  t.outbox = [...outbox, { ref, text, ephemeral, silent, until: t.now + config.sendMs, socket: 0 }];
+  if (!sends[0]) act(t, "arm", "outbox", config.sendMs);
+  t.sends = [...sends, { ref, text, bytes, ephemeral, silent, until: t.now + config.sendMs, socket: 0 }];
 }
 
 /** Writes what the present link has not carried yet. */
@@ -27,7 +30,7 @@ export function flush(t: Turn): void {
   const socket = t.link?.socket;
   if (!socket) return;
   let held = false;
-  t.outbox = t.outbox.flatMap((entry) => {
+  t.sends = t.sends.flatMap((entry) => {
     if (entry.socket === socket) return entry;
     if (entry.ephemeral && (held ||= entry.socket > 0)) return entry;
     act(t, "write", socket, entry.text);
@@ -46,10 +49,10 @@ export function orphan(t: Turn, socket: number): void {
 export function answered(t: Turn, socket: number, frame: Frame): void {
   const { op, ref: echoed, ...rest } = frame;
   const ref = String(echoed);
-  const entry = t.outbox.find((waiting) => waiting.ref === ref);
-  if (!entry) return t.config.groups?.replied(t, frame);
+  const entry = t.sends.find((waiting) => waiting.ref === ref);
+  if (!entry) return t.config.rules?.replied(t, frame);
   if (op === "error" && entry.socket !== socket) return;
-  t.outbox = t.outbox.filter((waiting) => waiting !== entry);
+  t.sends = t.sends.filter((waiting) => waiting !== entry);
   if (op === "ack") act(t, "settle", ref, rest as Ack);
   else act(t, "fail", ref, errorOf(rest));
 }
@@ -57,19 +60,19 @@ export function answered(t: Turn, socket: number, frame: Frame): void {
 /** A node's `error` as an error. */
 export function errorOf(fields: Record<string, unknown>): RingdialError {
   const retryAfterMs = positive(fields["retry_after_ms"]);
-  return new RingdialError(asText(fields["code"]), asText(fields["message"]), fields["temporary"] === true, { retryAfterMs });
+  return new RingdialError(fields["code"] as string, fields["message"] as string, fields["temporary"] === true, { retryAfterMs });
 }
 
 /** The oldest send's time is up, and perhaps that of others. */
 export function expire(t: Turn): void {
   remove(t, (entry) => entry.until <= t.now, "send_timeout", true);
-  const { config, outbox } = t;
-  if (outbox[0]) act(t, "arm", "outbox", Math.min(outbox[0].until - t.now, config.sendMs));
+  const { config, sends } = t;
+  if (sends[0]) act(t, "arm", "outbox", Math.min(sends[0].until - t.now, config.sendMs));
 }
 
 /** Fails those of which it is true. */
 export function remove(t: Turn, which: (entry: Entry) => boolean, code: string, retryable = false, cause?: RingdialError): void {
-  t.outbox = t.outbox.filter((entry) => {
+  t.sends = t.sends.filter((entry) => {
     const gone = which(entry);
     if (gone) act(t, "fail", entry.ref, new RingdialError(code, "", retryable, { cause }));
     return !gone;

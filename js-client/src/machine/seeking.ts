@@ -1,7 +1,7 @@
 /** Connecting and reconnecting: the one retry loop. Each round is a new lookup: token, lookup, connect. */
 import { delay } from "../backoff.js";
 import { type Failure, failure } from "../codes.js";
-import { RingdialError } from "../errors.js";
+import type { RingdialError } from "../errors.js";
 import type { LookupAnswer, Reason } from "../types.js";
 import { positive } from "../wire.js";
 import { start } from "./connected.js";
@@ -22,10 +22,10 @@ export function begin(t: Turn): void {
 
 /** A round begins. */
 export function look(t: Turn, reason: Reason): void {
-  t.ask = ++t.count;
+  t.ask = ++t.counter;
   t.reason = reason;
   t.retryAt = 0;
-  act(t, "look", t.ask, reason, t.avoid);
+  act(t, "look", t.ask, reason, t.avoided);
   act(t, "arm", "loop", t.config.lookupMs);
 }
 
@@ -42,9 +42,8 @@ export function granted(t: Turn, grant: LookupAnswer): void {
 export function retry(t: Turn, { policy, error }: Failure): void {
   const refresh = policy === "refresh";
   if (policy === "stop" || (refresh && (t.refreshed || !t.config.renewable))) return end(t, error);
-  const least = t.away && t.failures ? AWAY_MS : 0;
+  const least = t.absent && t.failures ? AWAY_MS : 0;
   const ms = Math.max(least, delay(policy, t.failures, t.roll, t, error.retryAfterMs));
-  if (t.phase !== "connecting") t.phase = "reconnecting";
   t.ask = 0;
   t.failures += 1;
   t.refreshed ||= refresh;
@@ -72,8 +71,7 @@ export function end(t: Turn, cause?: RingdialError): void {
   act(t, "abandon");
   act(t, "disarm");
   remove(t, () => true, "closed", false, cause);
-  for (const topic of Object.keys(t.topics)) act(t, "fail", topic, new RingdialError("closed", "", false, { cause }));
-  const { config, topics, away, count } = t;
-  Object.assign(t, initial(config), { phase: "closed", cause, topics, away, count });
+  const { config, places, absent, counter } = t;
+  Object.assign(t, initial(config), { phase: "closed", cause, places, absent, counter });
   if (cause) act(t, "emit", "error", cause);
 }

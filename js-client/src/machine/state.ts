@@ -16,11 +16,11 @@ export interface Config {
   readonly probeMs: number;
   readonly detachMs: number;
   readonly maxMessages: number;
-  readonly maxChars: number;
+  readonly maxBytes: number;
   /** Whether another token can be had by asking again. */
   readonly renewable: boolean;
   /** Undefined: this client has no groups but those of its token. */
-  readonly groups: GroupRules | undefined;
+  readonly rules: GroupRules | undefined;
 }
 
 /** What a client that joins groups knows more: machine/groups.ts. */
@@ -47,6 +47,8 @@ export interface GroupRules {
 export interface Entry {
   readonly ref: string;
   readonly text: string;
+  /** What it takes on the wire, or a little more: never less. */
+  readonly bytes: number;
   readonly ephemeral: boolean;
   /** No answer will come: written is done. */
   readonly silent: boolean;
@@ -125,19 +127,19 @@ export interface State {
   /** It was let go: not before every topic has recovered on the new one. */
   readonly detached: boolean;
   /** Where the node asked the client to move, until it begins to. While `dial` is set beside the link, it is being done. */
-  readonly move?: LookupAnswer | undefined;
+  readonly offer?: LookupAnswer | undefined;
   /** The last frame, if it was an `error` without a `ref`: why the node is about to close. */
   readonly said?: RingdialError | undefined;
   /** The dead-line has passed or `wake` asks: the next timer without a frame in between ends the link. */
   readonly suspect: boolean;
   /** In the order of sending. */
-  readonly outbox: readonly Entry[];
+  readonly sends: readonly Entry[];
   /** By name. They outlive connections, and `closed` too. */
-  readonly topics: Readonly<Record<string, Topic>>;
+  readonly places: Readonly<Record<string, Topic>>;
   /** The page is hidden or the device offline: only the first try comes early. */
-  readonly away: boolean;
+  readonly absent: boolean;
   /** Nodes that could not be reached since the last `welcome`. */
-  readonly avoid: readonly string[];
+  readonly avoided: readonly string[];
   /** In a row, without a while of health in between. */
   readonly failures: number;
   /** A newer token was already asked for since the last while of health. */
@@ -147,7 +149,7 @@ export interface State {
   readonly maxMs: number;
   readonly spreadMs: number;
   /** Number of the last socket or lookup. */
-  readonly count: number;
+  readonly counter: number;
 }
 
 export type TimerName =
@@ -195,7 +197,7 @@ export type Effect =
   | ["look", ask: number, reason: Reason, avoid: readonly string[]]
   /** Give up the lookup under way, if there is one. */
   | ["abandon"]
-  | ["open", socket: number, url: string, protocols: readonly string[]]
+  | ["open", socket: number, grant: LookupAnswer]
   | ["write", socket: number, text: string]
   /** Close the socket and hear no more of it. */
   | ["drop", socket: number]
@@ -226,21 +228,21 @@ export function initial(config: Config): State {
     retryAt: 0,
     dial: undefined,
     link: undefined,
-    move: undefined,
+    offer: undefined,
     said: undefined,
     old: 0,
     detached: false,
     suspect: false,
-    outbox: [],
-    topics: {},
-    away: false,
-    avoid: [],
+    sends: [],
+    places: {},
+    absent: false,
+    avoided: [],
     failures: 0,
     refreshed: false,
     baseMs: config.baseMs ?? 500,
     maxMs: config.maxMs ?? 30_000,
     spreadMs: 500,
-    count: 0,
+    counter: 0,
   };
 }
 

@@ -5,7 +5,7 @@
  * `hello` names every topic again, each with its position.
  */
 import type { Gap, Since } from "../types.js";
-import { asText, type Frame } from "../wire.js";
+import { bare, type Frame } from "../wire.js";
 import type { Topic } from "./state.js";
 import { act, socketsOf, type Turn } from "./turn.js";
 
@@ -15,12 +15,12 @@ const HELLO_MAX = 257;
 const NONE: Topic = { asked: 0 };
 
 export function put(t: Turn, name: string, topic: Topic): void {
-  t.topics = { ...t.topics, [name]: topic };
+  t.places = { ...t.places, [name]: topic };
 }
 
 export function forget(t: Turn, name: string): void {
-  const { [name]: _, ...rest } = t.topics;
-  t.topics = rest;
+  const { [name]: _, ...rest } = t.places;
+  t.places = rest;
 }
 
 /** For the `hello` of a socket, which goes by the positions it says. */
@@ -36,7 +36,7 @@ export function resume(t: Turn, socket: number): Record<string, Since> {
 
 /** The topics that `hello` is about. */
 export function named(t: Turn): [name: string, topic: Topic][] {
-  return Object.entries(t.topics).slice(0, HELLO_MAX);
+  return Object.entries(t.places).slice(0, HELLO_MAX);
 }
 
 /** What was asked for, or the position: undefined if neither. */
@@ -46,25 +46,25 @@ export function placeOf({ epoch, offset }: Topic): Since | undefined {
 
 /** What `welcome`, the answer to a `join`, or `recovered` says of a topic, which may be one that the back end has the session join. */
 export function stand(t: Turn, socket: number, name: string, { epoch, offset, recovered, error }: Record<string, unknown>): void {
-  if (error) return gone(t, name, asText(error));
-  const topic = t.topics[name] ?? NONE;
+  if (error) return gone(t, name, error as string);
+  const topic = t.places[name] ?? NONE;
   if (topic.want === "leave") return;
   const waits = recovered === "pending";
   /** Nothing was asked for: it goes on from the head, which is known once it waits for nothing. All was, and there is nothing: likewise. */
   const begins = !waits && !!epoch && !topic.epoch && (topic.offset === undefined || offset === 0);
   put(t, name, {
     ...topic,
-    ...(begins && { epoch: asText(epoch), offset: offset as number, behind: others(t, socket) }),
+    ...(begins && { epoch: epoch as string, offset: offset as number, behind: others(t, socket) }),
     pending: waits ? socket : 0,
   });
-  t.config.groups?.stood(t, socket, name);
+  t.config.rules?.stood(t, socket, name);
 }
 
 /** A topic is not followed, or no longer. */
 export function gone(t: Turn, name: string, code: string): void {
-  const topic = t.topics[name];
+  const topic = t.places[name];
   forget(t, name);
-  if (topic?.want === "join") t.config.groups?.refuse(t, name, code);
+  if (topic?.want === "join") t.config.rules?.refuse(t, name, code);
 }
 
 /** They may go by another epoch than this one, and tell later of what it tells now. */
@@ -74,7 +74,7 @@ function others(t: Turn, socket: number): number[] {
 
 /** Whether what comes of a topic is of an earlier time: the group was left. */
 function stale(t: Turn, socket: number, name: string): boolean {
-  const topic = t.topics[name];
+  const topic = t.places[name];
   return topic ? topic.want === "leave" || socket < (topic.from ?? 0) : socket === t.old && name.startsWith("g:");
 }
 
@@ -86,7 +86,7 @@ export function admit(t: Turn, socket: number, frame: Frame): boolean {
   const { topic: name, epoch, offset } = frame as Frame & { topic: string; epoch?: string; offset?: number };
   if (stale(t, socket, name)) return false;
   if (offset === undefined) return true;
-  const topic = t.topics[name] ?? NONE;
+  const topic = t.places[name] ?? NONE;
   const { epoch: present, offset: after = 0 } = topic;
   if (present && (present !== epoch || offset <= after)) return false;
   if (present && offset > after + 1) act(t, "emit", "gap", { topic: name, epoch: present, after, before: offset, reason: "trimmed" });
@@ -95,10 +95,10 @@ export function admit(t: Turn, socket: number, frame: Frame): boolean {
 }
 
 /** Messages that will never come. Of a new epoch each socket tells, and only the first one says something new. */
-export function skip(t: Turn, socket: number, { op: _, ...rest }: Frame): void {
-  const gap = rest as unknown as Gap;
+export function skip(t: Turn, socket: number, frame: Frame): void {
+  const gap = bare(frame) as Gap;
   const { topic: name, epoch, before, reason } = gap;
-  const topic = t.topics[name] ?? NONE;
+  const topic = t.places[name] ?? NONE;
   if (stale(t, socket, name)) return;
   const { offset = 0, behind = [] } = topic;
   const same = topic.epoch === epoch;

@@ -9,23 +9,25 @@
  * What holds after every event (test/machine.random.test.ts): at most two sockets; the timer `loop` is armed
  * while seeking, so there is one retry loop; after `closed` no timer, no socket, no send.
  */
-import { linkDown, ofLink, ofOld, part, probe, silence } from "./connected.js";
-import { dialDown, greet, ofDial } from "./dial.js";
-import { errorOf, expire, flush, orphan, remove, send } from "./outbox.js";
+import type { Message } from "../types.js";
+import { bare, PONG } from "../wire.js";
+import { lost, ofLink, part, probe, silence } from "./connected.js";
+import { arrived, closed, failed, greet, type Welcome } from "./dial.js";
+import { answered, errorOf, expire, flush, orphan, remove, send } from "./outbox.js";
 import { begin, end, granted, look, next, retry } from "./seeking.js";
 import { type Event, type Happening, type Next, type State, statusOf } from "./state.js";
+import { admit, skip } from "./topics.js";
 import { act, socketsOf, type Turn } from "./turn.js";
 
 export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
   const t: Turn = { ...before, effects: [], now, roll };
-  const handler = handlers[name as "send"] ?? t.config.groups?.[name as "follow"];
+  const handler = handlers[name as "send"] ?? t.config.rules?.[name as "follow"];
   (handler as (t: Turn, ...args: unknown[]) => void)(t, ...args);
   conclude(t, before);
-  const { effects, now: _, roll: __, ...state } = t;
   // A move is no change: the user stays connected.
-  const changed = state.phase !== before.phase || state.retryAt !== before.retryAt || state.failures !== before.failures;
-  if (changed) act(t, "emit", "status", statusOf(state));
-  return { state, effects };
+  const changed = t.phase !== before.phase || t.retryAt !== before.retryAt || t.failures !== before.failures;
+  if (changed) act(t, "emit", "status", statusOf(t));
+  return { state: t, effects: t.effects };
 }
 
 /** What follows from whatever happened: sockets that are not needed any more, and what the link was not told yet. */
@@ -38,7 +40,7 @@ function conclude(t: Turn, before: State): void {
   }
   // In this order: a join that is one send too many is repeated, a send is refused.
   flush(t);
-  t.config.groups?.ask(t);
+  t.config.rules?.ask(t);
   part(t);
 }
 
@@ -55,10 +57,10 @@ const handlers: Handlers = {
   /** Does not cut a wait short that the server asked for. */
   wake(t) {
     if (t.link) probe(t, t.link);
-    else if (t.retryAt && !t.away && t.cause?.retryAfterMs === undefined) look(t, t.reason);
+    else if (t.retryAt && !t.absent && t.cause?.retryAfterMs === undefined) look(t, t.reason);
   },
   away(t, away) {
-    t.away = away;
+    t.absent = away;
   },
   send,
   cancel(t, ref) {
@@ -74,22 +76,29 @@ const handlers: Handlers = {
     if (socket === t.dial?.socket) greet(t, t.dial);
   },
   heard(t, socket, frame) {
-    t.said = frame.op === "error" && !("ref" in frame) ? errorOf(frame) : undefined;
+    if (!socketsOf(t).includes(socket)) return;
+    const { op } = frame;
+    t.said = op === "error" && !("ref" in frame) ? errorOf(frame) : undefined;
     if (socket === t.link?.socket) ofLink(t, t.link, frame);
-    else if (socket === t.old) ofOld(t, frame);
-    else if (socket === t.dial?.socket) ofDial(t, t.dial, frame);
+    if (op === "ping") act(t, "write", socket, PONG);
+    // Messages may come before `welcome`: the node follows the inbox from `hello` on.
+    if (op === "message" && admit(t, socket, frame)) act(t, "emit", op, bare(frame) as Message);
+    if (op === "gap") skip(t, socket, frame);
+    if (op === "ack" || op === "error") answered(t, socket, frame);
+    if (op === "bye" && socket === t.old) t.old = 0;
+    if (op === "welcome" && socket === t.dial?.socket) arrived(t, t.dial, frame as Welcome);
   },
   down(t, socket, code, reason) {
-    if (socket === t.link?.socket) linkDown(t, t.link, code, reason);
-    else if (socket === t.old) t.old = 0;
-    else if (socket === t.dial?.socket) dialDown(t, t.dial, code, reason);
+    if (socket === t.old) t.old = 0;
+    if (socket === t.link?.socket) lost(t, t.link, closed(t, code, reason, "connection_lost"));
+    if (socket === t.dial?.socket) failed(t, t.dial, closed(t, code, reason, "unreachable"));
     t.said = undefined;
   },
   timer(t, name) {
     if (name === "outbox") expire(t);
     else if (name === "loop") next(t);
     else if (name === "alive") t.link && silence(t, t.link);
-    else if (name === "join") t.config.groups?.again(t);
+    else if (name === "join") t.config.rules?.again(t);
     // The old socket took too long. That of a later move has its own time.
     else if (t.detached) t.old = 0;
   },

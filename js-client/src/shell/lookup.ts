@@ -2,7 +2,7 @@
 import { type Failure, failure, statusPolicy } from "../codes.js";
 import type { RingdialError } from "../errors.js";
 import type { ClientOptions, FetchFunction, LookupAnswer, LookupRequest, Reason, Signal } from "../types.js";
-import { asText, isRecord, positive, readGrant } from "../wire.js";
+import { positive, readGrant } from "../wire.js";
 
 const FAILED = "lookup_failed";
 
@@ -20,7 +20,7 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
       const token = typeof source === "function" ? await source({ reason, signal }) : source;
       code = FAILED;
       const answer = await step({ reason, token, avoid, signal });
-      if (readGrant(answer) || (isRecord(answer) && (answer as unknown as Failure).policy)) return answer;
+      if (readGrant(answer) || (answer as Failure | undefined)?.policy) return answer;
       throw new Error("an answer without url and protocols");
     } catch (cause) {
       // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.
@@ -32,10 +32,10 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
 
 /** Several are shuffled once, so that clients spread over the others too when one fails; one is kept until it fails. */
 function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => number): LookupStep {
-  const shuffled = ([lookup].flat() as string[]).map((url) => [random(), url] as const).sort();
+  const urls = ([lookup].flat() as string[]).map((url) => [random(), url] as const).sort().map(([, url]) => url);
   let turn = 0;
   return async ({ token, avoid, signal }) => {
-    let [, url] = shuffled[turn++ % shuffled.length] as [number, string];
+    let url = urls[turn++ % urls.length] as string;
     const add = (name: string, value: string | undefined): unknown =>
       value && (url += `${url.includes("?") ? "&" : "?"}${name}=${encodeURIComponent(value)}`);
     add("id", id);
@@ -46,15 +46,15 @@ function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => n
     const { status } = response;
     // What answered is kept.
     if (status < 500) turn--;
-    const body = await response.json().catch(() => 0);
-    return status === 200 ? (body as LookupAnswer) : refused(status, isRecord(body) ? body : {}, response.headers.get("retry-after"));
+    const body = ((await response.json().catch(() => 0)) || {}) as Record<string, unknown>;
+    return status === 200 ? (body as unknown as LookupAnswer) : refused(status, body, response.headers.get("retry-after"));
   };
 }
 
 /** A problem document (RFC 9457) with `code`, `temporary`, `retry_after_ms`; or whatever a proxy answered. */
-function refused(status: number, problem: Record<string, unknown>, retryAfter: string | null): Failure {
-  const message = asText(problem["detail"]) || `the lookup service answered ${status}`;
+function refused(status: number, { code, detail, temporary, retry_after_ms }: Record<string, unknown>, retryAfter: string | null): Failure {
   // `Retry-After` in seconds; its other form, a date, is not sent by lookup services.
-  const retryAfterMs = positive(problem["retry_after_ms"]) ?? positive(retryAfter ? Number(retryAfter) * 1000 : undefined);
-  return failure(statusPolicy(status, problem["temporary"]), asText(problem["code"]) || FAILED, message, { retryAfterMs });
+  const retryAfterMs = positive(retry_after_ms) ?? positive(retryAfter ? Number(retryAfter) * 1000 : undefined);
+  const message = `${detail ?? `the lookup service answered ${status}`}`;
+  return failure(statusPolicy(status, temporary), typeof code === "string" ? code : FAILED, message, { retryAfterMs });
 }

@@ -16,7 +16,7 @@ export function socketActions(dispatch: Dispatch, webSocket: () => WebSocketCons
   const sockets = new Map<number, SocketLike>();
   let closed = Promise.resolve();
   return {
-    open(id, url, protocols) {
+    open(id, { url, protocols }) {
       const down = ({ code = 1006, reason = "" }: { code?: number; reason?: string }): void => dispatch("down", id, code, reason);
       try {
         const socket = new (webSocket() as WebSocketConstructor)(url, [...protocols]);

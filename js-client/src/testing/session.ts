@@ -1,5 +1,5 @@
 /** One session at a fake node: what docs/PROTOCOL.md says of the frames of clients and their answers. */
-import { type Frame, isRecord } from "../wire.js";
+import type { Frame } from "../wire.js";
 import type { Hub } from "./hub.js";
 import type { Place } from "./log.js";
 import type { FakeSocket, Peer } from "./socket.js";
@@ -150,8 +150,9 @@ export function refused(code: string, temporary = false): Fields {
 
 /** The topics that a `to` names; undefined for `all` and `match`. */
 export function topicsOf(to: unknown): readonly string[] | undefined {
-  if (!isRecord(to)) return [];
-  if (to["user"] !== undefined) return [`u:${String(to["user"])}`];
-  if (Array.isArray(to["users"])) return [...new Set(to["users"])].map((user) => `u:${String(user)}`);
-  return to["group"] === undefined ? undefined : [`g:${String(to["group"])}`];
+  if (typeof to !== "object" || !to) return [];
+  const { user, users, group } = to as Fields;
+  if (user !== undefined) return [`u:${String(user)}`];
+  if (Array.isArray(users)) return [...new Set(users)].map((each) => `u:${String(each)}`);
+  return group === undefined ? undefined : [`g:${String(group)}`];
 }

@@ -61,7 +61,7 @@ pub const PLANTED: [Planted; 8] = [
     Planted {
         name: "npm-bear-silence",
         module: "machine/connected.js",
-        from: "return lost(t, before, failure(\"now\", \"silent\"));",
+        from: "return lost(t, before, failure(\"lost\", \"silent\"));",
         to: "return guard(t, before);",
     },
     Planted {
