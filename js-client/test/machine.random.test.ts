@@ -122,7 +122,15 @@ class World {
     return ["send", ref, JSON.stringify({ op: "send", ref }), ephemeral, ephemeral && this.random() < 0.3];
   }
 
+  /** One in twenty has a field that is missing or of another type: whatever comes of it, the client goes on. */
   frame(): Frame {
+    const frame = this.rightFrame();
+    if (this.random() > 0.05) return frame;
+    const wrong = this.one([null, undefined, 5, -1, "x", true, {}, [], [null], { x: null }, { "u:u": { epoch: 5, offset: "x" } }]);
+    return { ...frame, [this.one(Object.keys(frame).slice(1)) ?? "op"]: wrong };
+  }
+
+  rightFrame(): Frame {
     const ref = this.one([...this.waiting.keys(), "0"]);
     const join = this.one(this.joins.slice(-3));
     const topic = this.one(["u:u", "g:x", "g:y"]);
@@ -175,7 +183,7 @@ class World {
         break;
       case "settle":
       case "fail":
-        if (effect[1].includes(":")) break;
+        if (effect[1].includes(":") || effect[1] in before.places) break;
         hold(this.waiting.delete(effect[1]), "answered once");
         break;
       case "emit":
@@ -187,8 +195,12 @@ class World {
   write(socket: number, text: string): void {
     const to = this.sockets.get(socket);
     hold(to?.opened === true && !to.over, "writes only to an open socket");
-    const { op, ref } = JSON.parse(text) as { op: string; ref: string };
-    if (op === "hello") this.joins.length = 1;
+    const { op, ref, resume } = JSON.parse(text) as { op: string; ref: string; resume: Record<string, { epoch?: unknown; offset: number }> };
+    if (op === "hello") {
+      this.joins.length = 1;
+      for (const { epoch = "", offset } of Object.values(resume)) hold(typeof epoch === "string" && Number.isFinite(offset) && offset >= 0, "names only places that can be");
+      hold(!("undefined" in resume), "names only topics that can be");
+    }
     if (op === "join" || op === "leave") this.joins.push(ref);
     if (op !== "send" || ref === "probe") return;
     const send = this.waiting.get(ref);

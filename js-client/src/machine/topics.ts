@@ -5,7 +5,7 @@
  * `hello` names every topic again, each with its position.
  */
 import type { Gap, Since } from "../types.js";
-import { bare, type Frame } from "../wire.js";
+import { bare, type Frame, positive } from "../wire.js";
 import type { Topic } from "./state.js";
 import { act, socketsOf, type Turn } from "./turn.js";
 
@@ -14,7 +14,10 @@ const HELLO_MAX = 257;
 
 const NONE: Topic = { asked: 0 };
 
+/** Throws for what a topic or its place cannot be: said in a `hello`, it would be refused for good. */
 export function put(t: Turn, name: string, topic: Topic): void {
+  const { epoch = "", offset = 0 } = topic;
+  if (typeof name + typeof epoch !== "stringstring" || positive(offset) === undefined) throw new TypeError();
   t.places = { ...t.places, [name]: topic };
 }
 

@@ -19,7 +19,16 @@ import { type Event, type Happening, type Next, type State, statusOf } from "./s
 import { admit, skip } from "./topics.js";
 import { act, socketsOf, type Turn } from "./turn.js";
 
-export function transition(before: State, { what: [name, ...args], now, roll }: Event): Next {
+/** What cannot be, such as a frame of which a field has another type, leaves no trace, and ends the socket that it came from. */
+export function transition(before: State, event: Event): Next {
+  try {
+    return turn(before, event);
+  } catch (error) {
+    return turn(before, { ...event, what: ["down", event.what[1] as number, 0, String(error)] });
+  }
+}
+
+function turn(before: State, { what: [name, ...args], now, roll }: Event): Next {
   const t: Turn = { ...before, effects: [], now, roll };
   const handler = handlers[name as "send"] ?? t.config.rules?.[name as "follow"];
   (handler as (t: Turn, ...args: unknown[]) => void)(t, ...args);

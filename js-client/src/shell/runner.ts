@@ -34,12 +34,15 @@ export function run(state: State, around: Surroundings): Runner {
     queue.push(happening);
     if (busy) return;
     busy = true;
-    for (let what = queue.shift(); what; what = queue.shift()) {
-      const next = transition(state, { what, now: around.now(), roll: around.random() });
-      state = next.state;
-      for (const [name, ...args] of next.effects) (actions[name] as (...args: unknown[]) => void)(...args);
+    try {
+      for (let what = queue.shift(); what; what = queue.shift()) {
+        const next = transition(state, { what, now: around.now(), roll: around.random() });
+        state = next.state;
+        for (const [name, ...args] of next.effects) (actions[name] as (...args: unknown[]) => void)(...args);
+      }
+    } finally {
+      busy = false;
     }
-    busy = false;
   };
   const sockets = socketActions(dispatch, around.webSocket);
   const actions: Actions = { ...around, ...lookupActions(dispatch, around.lookup), ...timerActions(dispatch), ...sockets };
