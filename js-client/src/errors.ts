@@ -8,6 +8,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   no_websocket: "pass { WebSocket } of package ws",
   outbox_full: "wait for acknowledgements",
   send_timeout: "send again with the same key",
+  too_large: "make it smaller",
   unconfirmed: "it may have been delivered",
 };
 

@@ -5,8 +5,8 @@ import { bundle } from "../scripts/bundle.mjs";
 
 /** The README says what costs what. 6,000 is the aim for the core: it has everything that messages once, in order, over moves and reconnects take. */
 const BUDGETS: readonly (readonly [entry: string, bytes: number])[] = [
-  ["core.ts", 6_600],
-  ["index.ts", 8_010],
+  ["core.ts", 6_745],
+  ["index.ts", 8_140],
   ["react.ts", 1_000],
 ];
 

@@ -49,6 +49,7 @@ export interface Welcome extends Frame {
   readonly session: string;
   readonly user: string;
   readonly node: string;
+  readonly limits?: { readonly message_bytes?: number };
   /** Where the session stands in each of its topics. */
   readonly topics?: Readonly<Record<string, Record<string, unknown>>>;
 }
@@ -56,8 +57,9 @@ export interface Welcome extends Frame {
 /** What the old node has not answered is repeated here, in order, and only then the old socket is let go. */
 export function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): void {
   const { link: old } = t;
-  const { session, user, node, heartbeat_ms, retry_spread_ms, topics = {} } = welcome;
-  const link = { socket, session, user, node, heartbeatMs: positive(heartbeat_ms) ?? 25_000, since: old?.since ?? t.now, heardAt: t.now };
+  const { session, user, node, heartbeat_ms, retry_spread_ms, limits, topics = {} } = welcome;
+  const mostBytes = limits?.message_bytes || Infinity;
+  const link = { socket, session, user, node, mostBytes, heartbeatMs: positive(heartbeat_ms) ?? 25_000, since: old?.since ?? t.now, heardAt: t.now };
   t.link = link;
   t.phase = "connected";
   t.old = old?.socket ?? 0;

@@ -11,24 +11,26 @@ import { type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
 import { act, type Turn } from "./turn.js";
 
-/** In JSON. Each UTF-16 unit of those is at most three bytes of UTF-8. */
-const BEYOND_ASCII = /[^ -~]/g;
+/** What each byte that is no letter becomes in a URL. */
+const ESCAPED = /%../g;
 
 /** Takes in a send, or says why not. */
 export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean): void {
   const { config, sends, phase } = t;
-  const bytes = text.replace(BEYOND_ASCII, "...").length;
+  const bytes = encodeURIComponent(text).replace(ESCAPED, "-").length;
   const full = sends.length >= config.maxMessages || sends.reduce((sum, entry) => sum + entry.bytes, bytes) > config.maxBytes;
   const over = phase === "idle" || phase === "closed";
-  if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over));
+  if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over, t));
   if (!sends[0]) act(t, "arm", "outbox", config.sendMs);
   t.sends = [...sends, { ref, text, bytes, ephemeral, silent, until: t.now + config.sendMs, socket: 0 }];
 }
 
 /** Writes what the present link has not carried yet. */
 export function flush(t: Turn): void {
-  const socket = t.link?.socket;
-  if (!socket) return;
+  if (!t.link) return;
+  const { socket, mostBytes } = t.link;
+  // Such a one would end the session, and with it the client.
+  remove(t, ({ bytes }) => bytes > mostBytes, "too_large");
   let held = false;
   t.sends = t.sends.flatMap((entry) => {
     if (entry.socket === socket) return entry;

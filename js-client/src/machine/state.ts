@@ -99,6 +99,8 @@ export interface Link {
   readonly user: string;
   readonly node: string;
   readonly heartbeatMs: number;
+  /** The most that the node takes as one message, in bytes of UTF-8. */
+  readonly mostBytes: number;
   /** Wall clock at which the client was last connected anew; a move does not change it. */
   readonly since: number;
   /** Wall clock of the last frame. */

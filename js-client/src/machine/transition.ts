@@ -24,7 +24,7 @@ export function transition(before: State, event: Event): Next {
   try {
     return turn(before, event);
   } catch (error) {
-    return turn(before, { ...event, what: ["down", event.what[1] as number, 0, String(error)] });
+    return turn(before, { ...event, what: ["down", event.what[1] as number, 0, `${error}`] });
   }
 }
 
