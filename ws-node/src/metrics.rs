@@ -72,6 +72,11 @@ impl Source for NodeFigures {
             |read| read.counts.dropped_link_full,
         ),
         Figure::counter("ringdial_node_moves", "Sessions told to move", |read| read.counts.moved),
+        Figure::counter(
+            "ringdial_node_unmovable",
+            "Times that a session was not told to move, for its ticket would be too large",
+            |read| read.counts.unmovable,
+        ),
         Figure::gauge("ringdial_node_sessions", "Sessions here", |read| u64::try_from(read.sessions).ok()),
         Figure::gauge("ringdial_node_topics", "Topics followed here or from here", |read| {
             u64::try_from(read.topics).ok()

@@ -153,6 +153,8 @@ pub struct Counts {
     pub not_home: u64,
     /// Sessions told to move.
     pub moved: u64,
+    /// Times that a session could not be told to move, as what its ticket is to carry does not fit one.
+    pub unmovable: u64,
 }
 
 /// One node's state.

@@ -225,16 +225,30 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let spread_ms = self.spread_ms(wave, &jti);
         let life = (now.unix_ms / 1_000, (deadline_ms + spread_ms) / 1_000 + TICKET_MARGIN_S);
         let holder = self.holder_to_go(session);
-        let Ok(grant) = Grant::sign(&self.config.tickets, &self.ring, member, &holder, jti, life) else {
-            return Look::Never;
+        let look = match Grant::sign(&self.config.tickets, &self.ring, member, &holder, jti, life) {
+            Ok(grant) => {
+                let (node, url, protocols) = (&*grant.node, &*grant.url, grant.protocols);
+                session.push(&NodeFrame::Moved(Moved {
+                    node,
+                    url,
+                    protocols,
+                    deadline_ms,
+                    spread_ms,
+                    reason,
+                }));
+                self.counts.moved += 1;
+                Look::Asked
+            }
+            // All that a ticket is to carry does not fit it. By the next time it may be less: a name fewer to avoid.
+            Err(_) => {
+                self.counts.unmovable += 1;
+                Look::Later
+            }
         };
-        let (node, url, protocols) = (&*grant.node, &*grant.url, grant.protocols);
-        session.push(&NodeFrame::Moved(Moved { node, url, protocols, deadline_ms, spread_ms, reason }));
-        self.counts.moved += 1;
         if let Some(session) = self.sessions.get_mut(key) {
             session.patience.asked(now.tick_ms, draining.then_some(self.moves.drains_since_ms));
         }
-        Look::Asked
+        look
     }
 
     fn whereto(&self, session: &Session<S>, now: Now) -> Whereto<'_> {

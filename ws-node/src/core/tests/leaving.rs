@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cluster::grant::Holder;
-use cluster::tokens::TicketTarget;
+use cluster::grant::{Grant, Holder};
+use cluster::tokens::{Grants, TICKET_BYTES_MAX, TicketTarget};
 use cluster::wire::TICKET_PROTOCOL_PREFIX;
 use cluster::wire::client::Hello;
 use cluster::wire::codes::CloseCode;
@@ -160,4 +160,43 @@ fn nothing_is_to_be_avoided_once_the_ring_says_so_nor_by_guests() {
     world.pass(10_000);
     let (_, admission) = offer(&world, &at_home);
     assert_eq!(admission.holder.avoid, [""; 0], "no ring calls n0 its home any more");
+}
+
+/// What makes a ticket so large that it fits by itself, and with a name to avoid no longer.
+fn claims_to_the_brim(world: &World, user: &str) -> Grants {
+    let life = (world.now().unix_ms / 1_000, 60);
+    let grants = |length: usize| Grants { permissions: vec!["x".repeat(length)], ..Grants::default() };
+    let fits = |length: &usize| {
+        let holder =
+            Holder { user: user.into(), avoid: vec![], token_expires_s: None, grants: grants(*length) };
+        let jti = "id-1000000".to_owned();
+        Grant::sign(&config().tickets, &world.ring, &member(1), &holder, jti, life).is_ok()
+    };
+    grants((1..TICKET_BYTES_MAX).take_while(fits).last().unwrap())
+}
+
+#[test]
+fn whom_no_ticket_can_be_made_for_is_asked_as_soon_as_one_can() {
+    let mut world = World::new(2);
+    let next = Arc::new(world.ring.drain("n0"));
+    let user = world.user_from_to(0, 1, &next);
+    let grants = claims_to_the_brim(&world, &user);
+    let (mut admission, memory) = world.admission(&user);
+    admission.holder.grants = grants;
+    let now = world.now();
+    let Ok(key) = world.nodes[0].admit(admission, memory.clone(), now) else { panic!("refused") };
+    world.nodes[0].hello(key, &Hello::default(), now);
+    world.settle();
+    world.nodes[0].begin_drain(now);
+    // The ring does not say that it drains: the next node must not send them back, and they are told to avoid this one.
+    world.pass(5_000);
+    let counts = world.nodes[0].counts();
+    assert_eq!((moves(&memory), counts.moved, counts.unmovable), (vec![], 0, 1), "one try in ten seconds");
+    world.pass(10_000);
+    assert_eq!(world.nodes[0].counts().unmovable, 2);
+    world.show(1, &next);
+    world.show(0, &next);
+    world.settle();
+    world.pass(10_000);
+    assert_eq!((moves(&memory), world.nodes[0].counts().unmovable), (asked("n1"), 2));
 }
