@@ -45,7 +45,7 @@ export interface ErrorDetails {
 
 /** The user is not, or no longer, allowed in: the client stops. Throw one from `token` to say so yourself. */
 export class AuthError extends RingdialError {
-  constructor(message = "not signed in", more?: ErrorDetails) {
+  constructor(message = "", more?: ErrorDetails) {
     super("auth", message, false, more);
     this.name = "AuthError";
   }

@@ -5,8 +5,6 @@ import type { ClientOptions } from "./types.js";
 import { positive } from "./wire.js";
 
 const DEFAULTS = {
-  baseMs: undefined,
-  maxMs: undefined,
   lookupMs: 10_000,
   openMs: 8_000,
   sendMs: 30_000,
@@ -31,7 +29,7 @@ export function check({ lookup, token, retry, timeouts, outbox }: ClientOptions)
   if (!urls.length || !urls.every(right)) wrong.push("lookup");
   if (token !== undefined && !right(token)) wrong.push("token");
   for (const [name, value] of numbersOf(retry, timeouts, outbox)) {
-    if (value !== undefined && (positive(value) === undefined || !(name in DEFAULTS))) wrong.push(name);
+    if (value !== undefined && (positive(value) === undefined || !(name in { ...DEFAULTS, baseMs: 0, maxMs: 0 }))) wrong.push(name);
   }
   if (wrong.length) throw new RingdialError("bad_options", `wrong options: ${wrong.join(", ")}`, false);
 }

@@ -81,3 +81,12 @@ it("names at most 257 topics in a hello, and joins the rest", () => {
   const topics = Object.fromEntries(groups.map((group) => [`g:${group}`, { recovered: true }]));
   expect(written(machine.at(0, "heard", 2, welcome(topics))).map(([, frame]) => frame.group)).toEqual(["257", "258", "259"]);
 });
+
+it("has joined a group once its log has answered", () => {
+  const machine = new Machine().connected().at(1, "follow", "g:x", undefined, false);
+  const [[, { ref }]] = written(machine) as [[number, { ref: string }]];
+  machine.at(2, "heard", 2, { op: "ack", ref, topic: "g:x", recovered: "pending" });
+  expect(machine.names()).not.toContain("settle g:x");
+  machine.at(3, "heard", 2, { op: "recovered", topic: "g:x", epoch: A, offset: 3, recovered: true });
+  expect(machine.names()).toContain("settle g:x");
+});

@@ -45,10 +45,11 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
 /** Lets the old socket go, once the new one brings everything: unless a topic of it still waits for the log. */
 export function part(t: Turn, anyway = false): void {
   const { old, detached, link, places, config } = t;
-  if (!old || detached || !(anyway || Object.values(places).every((topic) => topic.pending !== link?.socket))) return;
-  t.detached = true;
-  act(t, "write", old, DETACH);
-  act(t, "arm", "retire", config.detachMs);
+  if (old && !detached && (anyway || Object.values(places).every((topic) => topic.pending !== link?.socket))) {
+    t.detached = true;
+    act(t, "write", old, DETACH);
+    act(t, "arm", "retire", config.detachMs);
+  }
 }
 
 /** `moved`: go there after a random part of the spread. A newer one replaces one that has not begun. */

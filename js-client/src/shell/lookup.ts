@@ -21,7 +21,7 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
       code = FAILED;
       const answer = await step({ reason, token, avoid, signal });
       if (readGrant(answer) || (answer as Failure | undefined)?.policy) return answer;
-      throw new Error("an answer without url and protocols");
+      return failure("lost", code, "no url and protocols");
     } catch (cause) {
       // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.
       const said = (cause as Partial<RingdialError> | undefined)?.retryable;
@@ -55,6 +55,6 @@ function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => n
 function refused(status: number, { code, detail, temporary, retry_after_ms }: Record<string, unknown>, retryAfter: string | null): Failure {
   // `Retry-After` in seconds; its other form, a date, is not sent by lookup services.
   const retryAfterMs = positive(retry_after_ms) ?? positive(retryAfter ? Number(retryAfter) * 1000 : undefined);
-  const message = `${detail ?? `the lookup service answered ${status}`}`;
+  const message = `${detail ?? `status ${status}`}`;
   return failure(statusPolicy(status, temporary), typeof code === "string" ? code : FAILED, message, { retryAfterMs });
 }
