@@ -6,6 +6,8 @@ import { startFakeTopics } from '../harness/fake-topics.mjs';
 import { NpmMember } from '../harness/npm-member.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { Traffic } from '../harness/traffic.mjs';
+import { RingWatch } from './rings.mjs';
+import { Stage } from './stage.mjs';
 import { unpaced } from './crowds.mjs';
 import { judge } from './judge.mjs';
 import { plant } from './planted.mjs';
@@ -24,7 +26,7 @@ function verdict({ figures = {}, events = {}, scene = {}, here = true, trouble =
     events: events[i] ?? (i < 5 ? lostFor(500 + i) : []),
   }));
   return judge({
-    scene: { name: 'SIGKILL', nodes: 3, act: async () => {}, outages: 'killed', goal: { p50_ms: 1_500, p99_ms: 3_000 }, ...scene },
+    scene: { name: 'SIGKILL', nodes: 3, act: async () => {}, goal: { p50_ms: 1_500, p99_ms: 3_000 }, ...scene },
     scale: SCALE, reports: [{ figures: { ...GOOD, ...figures }, late: { count: 0, lastAt_ms: 0, worst_ms: 0 }, lag_ms: { p99: 1, max: 1 }, sessions, trouble, findings: [], failures: [] }],
     kills: [{ node: 'n2', at_ms: 10_000 }], faults: 1, began_ms: 10_000, seconds: 10, ownersOf: () => ['n2', 'n1'], complete: true, ...rest,
   });
@@ -76,6 +78,76 @@ test('who moved to the new owner, or home, had a reason', () => {
   const moved = { 7: [{ at_ms: 10_010, kind: /** @type {const} */ ('moved'), node: 'n1', from: 'n3' }] };
   assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n3', 'n1'] }).wrong, []);
   assert.deepEqual(verdict({ events: moved, ownersOf: () => ['n1'] }).wrong, []);
+});
+
+/** User 7 was at n3 and moved to n1, its new owner; the others are at n1 all along. @type {{ ownersOf: Evidence['ownersOf'], events: Record<number, Happening[]>, kills: [], scene: object }} */
+const MOVE = {
+  ownersOf: (user) => (user === 'user-7' ? ['n3', 'n1'] : ['n1']), kills: [], scene: { moves: 0.1, exact: true },
+  events: Object.fromEntries(Array.from({ length: 10 }, (_, i) => [i, i === 7 ? [{ at_ms: 10_010, kind: 'moved', node: 'n1', from: 'n3' }] : []])),
+};
+
+test('who moved is exactly who had to', () => {
+  const { row, wrong } = verdict(MOVE);
+  assert.deepEqual([wrong, row.changed, row.moved], [[], 1, 1]);
+});
+
+for (const [what, changes, said] of /** @type {const} */ ([
+  ['one whose owner changed', { events: { ...MOVE.events, 7: [] } }, /1 whose owner changed, and did not move: user-7/],
+  ['one who is elsewhere in the end', { ownersOf: (/** @type {string} */ user) => (user === 'user-3' ? ['n2'] : MOVE.ownersOf(user)) }, /1 not at its owner at the end: user-3/],
+  ['one who was sent to somebody else', { ownersOf: (/** @type {string} */ user) => (user === 'user-7' ? ['n3', 'n2'] : MOVE.ownersOf(user)) }, /1 moved to a node that was not its owner: user-7/],
+  ['no owner at all', { ownersOf: () => ['n1'] }, /the owners of only 0 sessions changed/],
+])) {
+  test(`a set of moves that misses, or mistakes, ${what}: found`, () => assert.match(verdict({ ...MOVE, .../** @type {any} */ (changes) }).wrong.join('\n'), said));
+}
+
+test('who was a guest before may be anywhere', () => {
+  const ownersOf = (/** @type {string} */ user) => (user === 'user-3' ? ['n2'] : MOVE.ownersOf(user));
+  assert.deepEqual(verdict({ ...MOVE, ownersOf, guests: ['user-3/1'] }).wrong, []);
+});
+
+describe('a fault', () => {
+  /** @param {() => Promise<boolean>} seen */
+  async function befallen(seen) {
+    const done = /** @type {string[]} */ ([]);
+    const stage = new Stage(/** @type {any} */ ({}), /** @type {any} */ ({}), SCALE);
+    const course = { begin: () => done.push('begun'), end: () => done.push('ended'), within_ms: 100 };
+    const error = await stage.befall('n1 <-> n2 cut', { what: 'n1 lost its links', seen: () => seen.call(done) }, course).then(() => '', ({ message }) => message);
+    return { error, done, faults: stage.faults.length };
+  }
+
+  test('with an effect is one', async () => {
+    const found = await befallen(async function () { return this.includes('begun'); });
+    assert.deepEqual(found, { error: '', done: ['begun', 'ended'], faults: 1 });
+  });
+
+  test('without effect is found, and ended', async () => {
+    const found = await befallen(async () => false);
+    assert.deepEqual(found, { error: '"n1 <-> n2 cut" had no effect: nothing said within 0.1 s that n1 lost its links', done: ['begun', 'ended'], faults: 0 });
+  });
+
+  test('whose sign was there before is none', async () => {
+    const { error, faults } = await befallen(async () => true);
+    assert.match(error, /before "n1 <-> n2 cut" nothing says/);
+    assert.equal(faults, 0);
+  });
+});
+
+describe('a watch over rings', () => {
+  /** What it finds wrong with these rings, each from one of two lookup services. @param {...[number, number, string, string]} rings lookup service, version, signature, url of n1 */
+  const wrongWith = (...rings) => {
+    const watch = new RingWatch(/** @type {any} */ ({ nodes: [{ id: 'n1', url: 'ws://here' }, { id: 'n2', url: 'ws://there' }] }));
+    for (const [by, version, signature, url] of rings) watch.take(by, /** @type {any} */ ({ version, signature, nodes: [{ id: 'n1', url, slots: 1 }] }));
+    return watch.wrong.join();
+  };
+
+  test('is content with rings that go on', () => assert.equal(wrongWith([0, 1, 'a', 'ws://here'], [1, 1, 'a', 'ws://here'], [0, 2, 'b', 'ws://here']), ''));
+  test('finds two rings of one version', () => assert.match(wrongWith([0, 1, 'a', 'ws://here'], [1, 1, 'b', 'ws://here']), /two rings of version 1: a and b/));
+  test('finds a version that goes back', () => assert.match(wrongWith([0, 2, 'a', 'ws://here'], [0, 1, 'b', 'ws://here']), /service 0 went back from ring 2 to 1/));
+  test('finds a foreign url, and the url of another node', () => {
+    assert.match(wrongWith([0, 1, 'a', 'ws://elsewhere']), /ring 1: n1 at ws:\/\/elsewhere/);
+    assert.match(wrongWith([0, 1, 'a', 'ws://there']), /ring 1: n1 at ws:\/\/there/);
+  });
+  test('is a scene\'s: the judge tells it', () => assert.deepEqual(verdict({ rings: ['two rings'] }).wrong, ['two rings']));
 });
 
 /** A hundred clients at once: twenty are let in, and the others at ten a second. */

@@ -15,6 +15,8 @@ import { SHOWN, shown } from '../harness/shown.mjs';
  * @property {number} seconds of traffic
  * @property {(user: string) => string[]} ownersOf the nodes that owned a user meanwhile, in order
  * @property {boolean} complete whether every version of the ring was seen
+ * @property {string[]} [guests] sessions that were not at the owner of their user when the scene began
+ * @property {string[]} [rings] what is wrong with the rings that were published
  * @property {string} [trouble] why the scene did not come to its end
  */
 
@@ -37,11 +39,12 @@ export function judge(evidence) {
   const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
   const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
   const last_ms = Math.max(began_ms, ...reports.map(({ late }) => late.lastAt_ms), ...outages.map(({ back_ms }) => back_ms));
+  const owed = evidence.complete && scene.exact ? unmoved(sessions, evidence) : { changed: 0, wrong: [] };
   const blind = !evidence.complete && (moved.length > 0 || (scene.moves ?? 0) > 0);
   const row = {
     scene: scene.name, sessions: sessions.length, npm: sessions.filter(({ npm }) => npm).length, sent: figures.sent, delivered: figures.delivered, faults: evidence.faults,
     lost: figures.lost, repeated: figures.repeated, misdelivered: figures.unexpected + figures.altered, inversions: figures.disordered,
-    dropped: dropped.length, moved: moved.length, affected: outages.length,
+    dropped: dropped.length, changed: owed.changed, moved: moved.length, affected: outages.length,
     p50_ms: quantile(times, 0.5), p99_ms: quantile(times, 0.99), max_ms: times.at(-1) ?? 0, flows_ms: last_ms - began_ms,
   };
   const wrong = [
@@ -50,6 +53,8 @@ export function judge(evidence) {
     ...verdicts(row, { scene, scale, seconds, figures, kills: evidence.kills, lag_ms }),
     ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
+    ...owed.wrong,
+    ...(evidence.rings ?? []),
     ...(blind ? [`${moved.length} sessions moved, and a version of the ring was not seen: nobody can tell whose owner did not change`] : []),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
   ];
@@ -72,6 +77,7 @@ function verdicts(row, { scene, scale, seconds, figures, kills, lag_ms }) {
     row.delivered < row.sent ? [`only ${row.delivered} deliveries of ${row.sent} messages`] : [],
     row.faults < faults ? [`only ${row.faults} faults of ${faults}`] : [],
     row.moved < row.sessions * (scene.moves ?? 0) ? [`only ${row.moved} sessions moved`] : [],
+    scene.exact && row.changed < row.sessions * (scene.moves ?? 0) ? [`the owners of only ${row.changed} sessions changed`] : [],
     kills.length > 0 && row.affected < row.sessions / 8 ? [`only ${row.affected} sessions were hit by ${kills.length} kills`] : [],
     figures.gaps > 0 && !scene.gaps ? [`${figures.gaps} gaps`] : [],
     goal && slow(row.p50_ms, goal.p50_ms) ? [`without a socket for ${row.p50_ms} ms (p50), the goal is ${goal.p50_ms}`] : [],
@@ -118,6 +124,23 @@ function isStray({ user, events }, { ownersOf, kills }) {
   if (left.length === 0) return false;
   const owners = ownersOf(user);
   return owners.length === 1 && left.some(({ from }) => from === owners[0]) && !kills.some(({ node }) => node === owners[0]);
+}
+
+/**
+ * Who moved is who had to: the set of those whose owner changed, each to its owner; strays are told by `isStray`. Guests are no part of it:
+ * where a node was out of reach when they came, they may have been at home anywhere.
+ * @param {SessionReport[]} all @param {Evidence} evidence
+ */
+function unmoved(all, { ownersOf, guests = [] }) {
+  const sessions = all.filter(({ name }) => !guests.includes(name)).map((session) => ({ ...session, owners: ownersOf(session.user), moves: session.events.filter(({ kind }) => kind === 'moved') }));
+  const changed = sessions.filter(({ owners }) => owners[0] !== owners.at(-1));
+  const told = (/** @type {typeof sessions} */ some) => some.map(({ name, node, owners, moves }) => `${name}: owners ${owners.join(' ')}, at ${node}, moved ${moves.map(({ from, node }) => `${from}->${node}`).join(' ')}`);
+  const wrong = [
+    ...shown('whose owner changed, and did not move', told(changed.filter(({ moves }) => moves.length === 0))),
+    ...shown('moved to a node that was not its owner', told(sessions.filter(({ owners, moves }) => moves.some(({ node }) => !owners.includes(node))))),
+    ...shown('not at its owner at the end', told(sessions.filter(({ owners, node }) => node !== owners.at(-1)))),
+  ];
+  return { changed: changed.length, wrong };
 }
 
 /** @param {number[]} sorted @param {number} q */

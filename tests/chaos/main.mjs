@@ -50,7 +50,7 @@ for (const evening of evenings) {
   }
 }
 
-const HEADS = ['scene', 'sessions', 'sent', 'delivered', 'faults', 'lost', 'repeated', 'misdelivered', 'inversions', 'dropped', 'moved', 'affected', 'p50_ms', 'p99_ms', 'max_ms', 'flows_ms', 'verdict'];
+const HEADS = ['scene', 'sessions', 'sent', 'delivered', 'faults', 'lost', 'repeated', 'misdelivered', 'inversions', 'dropped', 'changed', 'moved', 'affected', 'p50_ms', 'p99_ms', 'max_ms', 'flows_ms', 'verdict'];
 console.log(`\n| ${HEADS.join(' | ')} |\n|${HEADS.map(() => '---').join('|')}|`);
 for (const row of rows) console.log(`| ${HEADS.map((head) => /** @type {any} */ (row)[head] ?? '').join(' | ')} |`);
 const bad = rows.filter(({ verdict }) => verdict === 'BAD').length;

@@ -1,11 +1,13 @@
 /** Plays one scene: everybody sends all along, something happens, and then it is judged. */
-import { delay } from '../harness/until.mjs';
+import { delay, until } from '../harness/until.mjs';
 import { judge } from './judge.mjs';
 import { RingWatch } from './rings.mjs';
 import { Stage } from './stage.mjs';
 
 /** A process of clients that is late by more is told of. */
 const LAG_MS = 200;
+/** Who is asked to move has moved after so long, and whoever has not is told of. */
+const MOVED_MS = 20_000;
 
 /** @param {import('./theatre.mjs').Theatre} theatre @param {import('./scenes.mjs').Scene} scene */
 export async function play(theatre, scene) {
@@ -14,22 +16,42 @@ export async function play(theatre, scene) {
   await prepare(stage, scene.nodes);
   await worlds.tell('well');
   const rings = await new RingWatch(cluster).begin();
+  const guests = scene.exact ? await strangers(theatre, rings) : [];
   await worlds.tell('begin');
-  const since = performance.now();
+  const [since, since_ms] = [performance.now(), Date.now()];
   await delay(scale.before_ms);
   const trouble = await scene.act(stage).then(() => undefined, (error) => error.message);
   await delay(scale.after_ms);
+  if (scene.exact && trouble === undefined) await strangers(theatre, rings, guests);
   const seconds = (performance.now() - since) / 1000;
   const reports = await worlds.tell('end');
   await rings.end();
   const { kills, faults, notes } = stage;
-  const began_ms = faults.at(-1)?.at_ms ?? 0;
-  const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
+  const began_ms = faults.at(-1)?.at_ms ?? since_ms;
+  const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, guests, rings: rings.wrong, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
   const [lag99, lagMax] = [Math.max(...reports.map(({ lag_ms }) => lag_ms.p99)), Math.max(...reports.map(({ lag_ms }) => lag_ms.max))];
   if (lagMax > LAG_MS) notes.push(`the clients' own processes were late by ${Math.round(lag99)} ms (p99), ${Math.round(lagMax)} ms (max)`);
+  if (scene.exact) notes.push(`the owner of ${row.changed} sessions changed, and ${row.moved} moved`);
+  if (guests.length > 0) notes.push(`${guests.length} were not at their owner before`);
   if (rings.changes.length > 0) notes.push(`ring: ${rings.changes.join(' ')}`);
   if (!rings.complete) notes.push('a version of the ring was not seen');
   return { row, wrong, slowest, notes };
+}
+
+/**
+ * Waits until every session is at the owner of its user, but not for ever.
+ * @param {import('./theatre.mjs').Theatre} theatre @param {RingWatch} rings @param {string[]} [but] sessions that nobody waits for
+ * @returns {Promise<string[]>} those that are not
+ */
+async function strangers({ worlds }, rings, but = []) {
+  /** @type {string[]} */
+  let away = [];
+  await until('everybody is at its owner', async () => {
+    const sessions = (await worlds.tell('places')).flat();
+    away = sessions.filter(({ user, node }) => node !== rings.ownersOf(user).at(-1)).map(({ name }) => name);
+    return away.every((name) => but.includes(name));
+  }, { within_ms: MOVED_MS, every_ms: 200 }).catch(() => {});
+  return away;
 }
 
 /** So many nodes, and all of them well. @param {Stage} stage @param {number} count */

@@ -13,6 +13,10 @@ const termOf = (version) => Math.floor(version / 2 ** 32);
 export class RingWatch {
   /** @type {Map<number, RingDocument>} version -> document */
   documents = new Map();
+  /** @type {string[]} */
+  #found = [];
+  /** @type {number[]} the version that each lookup service answered last */
+  #versions = [];
   /** @type {(string | undefined)[]} what each lookup service answered last: documents are large */
   #tags = [];
   #watching = false;
@@ -48,6 +52,13 @@ export class RingWatch {
       const before = rings[i - 1] ?? ids;
       return [...ids.filter((id) => !before.includes(id)).map((id) => `+${id}`), ...before.filter((id) => !ids.includes(id)).map((id) => `-${id}`)];
     });
+  }
+
+  /** Rings that must not be: another one of the same version, a version that goes back, a node with a url that no node has. @returns {string[]} */
+  get wrong() {
+    const known = new Map(this.cluster.nodes.map(({ id, url }) => [url, id]));
+    const foreign = this.#inOrder.flatMap(({ version, nodes }) => nodes.filter(({ id, url }) => known.get(url) !== id).map(({ id, url }) => `ring ${version}: ${id} at ${url}, which is not its url`));
+    return [...this.#found, ...foreign];
   }
 
   /** Whether no version is missing in between: numbers grow by one, terms begin anew. */
@@ -87,8 +98,18 @@ export class RingWatch {
     const { status, headers, json } = await request(`${this.cluster.lookups[by].url}/ring?service=default`, { headers: tag ? { 'if-none-match': tag } : {} });
     if (status !== 200) return;
     this.#tags[by] = headers.etag;
-    if (this.documents.has(json.version)) return;
-    this.documents.set(json.version, new RingDocument(json));
+    this.take(by, new RingDocument(json));
+  }
+
+  /** A lookup service answered with it. @param {number} by @param {RingDocument} document */
+  take(by, document) {
+    const { version, signature } = document;
+    if (version < (this.#versions[by] ?? 0)) this.#found.push(`lookup service ${by} went back from ring ${this.#versions[by]} to ${version}`);
+    this.#versions[by] = version;
+    const known = this.documents.get(version);
+    if (known && known.signature !== signature) this.#found.push(`two rings of version ${version}: ${known.signature} and ${signature}`);
+    if (known) return;
+    this.documents.set(version, document);
     this.#changed_ms = performance.now();
   }
 }

@@ -55,6 +55,11 @@ const deeds = {
     await until('everybody is connected', () => traffic.members.every((member) => member.here), { within_ms: BACK_MS, every_ms: 50 });
   },
 
+  /** Where everybody is. */
+  async places() {
+    return traffic.members.map(({ name, user, node }) => ({ name, user, node: node ?? '' }));
+  },
+
   /** A scene begins: from now on everybody sends. */
   async begin() {
     base = tally();
