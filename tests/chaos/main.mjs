@@ -22,7 +22,7 @@ if (!isInside() && !options.proxies && namespacesWork()) process.exit(await runI
 
 const scale = scaled(options.full ? FULL : SHORT, Number(options.scale ?? 1));
 const seed = Number(options.seed ?? Date.now() % 1_000_000);
-const scenes = SCENES.filter(({ name }) => name.includes(options.only ?? ''));
+const scenes = SCENES.filter(({ name, planted }) => name.includes(options.only ?? '') && !(planted && options.plant));
 const alone = scenes.filter(({ lookups }) => options.full || lookups);
 /** Scenes that are played in one cluster, one after the other. */
 const evenings = [scenes.filter((scene) => !alone.includes(scene)), ...alone.map((scene) => [scene])].filter(({ length }) => length > 0);

@@ -15,6 +15,7 @@ import { crowdReturns, pacedLookups } from './crowds.mjs';
  * @property {boolean} [exact] who moves is whose owner changed, and in the end everybody is at its owner
  * @property {{ p50_ms: number, p99_ms: number }} [goal] how long a session is without a socket at most
  * @property {boolean} [gaps] sessions may be told that the log was lost
+ * @property {import('./planted.mjs').Plant} [planted] the scene is short, and good if this is found
  * @property {(scale: import('./scales.mjs').Scale) => string[]} [lookups] flags for its lookup services; it has a cluster of its own then
  * @property {number} [share] of the plan's messages that must be sent at least; 0.5
  */
@@ -41,6 +42,8 @@ export const SCENES = [
   { name: 'a node is cut from Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms) },
   { name: 'a node does not reach Redis', nodes: 3, act: (stage) => stage.part('n2', 'redis', stage.scale.cut_ms, { oneWay: true }) },
   { name: 'Redis does not reach a node', nodes: 3, act: (stage) => stage.part('redis', 'n2', stage.scale.cut_ms, { oneWay: true }) },
+  // The last in its cluster: what its clients have lost they never get.
+  { name: 'messages are lost on purpose, and missed', nodes: 3, planted: 'lose', act: async (stage) => stage.fault('lose', Date.now()) },
   { name: 'a crowd returns at once', nodes: 3, lookups: pacedLookups, act: crowdReturns },
 ];
 

@@ -60,6 +60,11 @@ const deeds = {
     return traffic.members.map(({ name, user, node }) => ({ name, user, node: node ?? '' }));
   },
 
+  /** From now on messages meet a fault between clients and judge. */
+  async plant({ fault }) {
+    plant(fault);
+  },
+
   /** A scene begins: from now on everybody sends. */
   async begin() {
     base = tally();
@@ -72,10 +77,10 @@ const deeds = {
   },
 
   /** The scene is over: waits until all is answered and has arrived, and reports. */
-  async end() {
+  async end({ settle_ms = SETTLE_MS }) {
     done = true;
     const trouble = await Promise.resolve(running).then(() => '', (error) => error.message);
-    await until('all acknowledged messages arrive', () => checker.missing().length === 0, { within_ms: SETTLE_MS, every_ms: 250 }).catch(() => {});
+    await until('all acknowledged messages arrive', () => checker.missing().length === 0, { within_ms: settle_ms, every_ms: 250 }).catch(() => {});
     // What is delivered twice may come last.
     await delay(500);
     return report(trouble);

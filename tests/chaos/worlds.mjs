@@ -62,9 +62,9 @@ export class Worlds {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** The same for each of them. @param {string} deed @returns {Promise<any[]>} */
-  tell(deed) {
-    return Promise.all(this.#all.map((world) => world.tell(deed)));
+  /** The same for each of them. @param {string} deed @param {object} [told] @returns {Promise<any[]>} */
+  tell(deed, told) {
+    return Promise.all(this.#all.map((world) => world.tell(deed, told)));
   }
 
   stop() {
