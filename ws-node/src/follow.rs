@@ -49,19 +49,24 @@ pub(crate) fn follow(
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut losses = Losses::default();
         let mut past = Arc::default();
+        // What is left to do by the core, a piece at a time: before each others have the lock, and whatever is newer, the
+        // ticks and the end have their turn.
+        let mut more = false;
         loop {
             tokio::select! {
                 () = ending.cancelled() => return,
                 Ok(()) = view.changed() => {
                     node.catch_up();
                     targets.send_replace(PeerTarget::members_of(node.core().ring()));
-                    work_off(&node).await;
+                    more = true;
                 }
-                Ok(()) = suspects.changed() => node.core().suspected(Arc::clone(&suspects.borrow_and_update())),
+                Ok(()) = suspects.changed() => {
+                    node.core().suspected(Arc::clone(&suspects.borrow_and_update()));
+                    more = true;
+                }
                 Ok(()) = generation.changed() => rename(&node, &name, *generation.borrow_and_update()),
                 _ = ticks.tick() => {
                     node.core().tick(node.now());
-                    work_off(&node).await;
                     losses.tell(node.core().counts().logs_lost);
                     let dead = bypassed(&node.keeper().status().store, &suspects.borrow(), Instant::now());
                     if dead != past {
@@ -69,7 +74,9 @@ pub(crate) fn follow(
                         node.bypass(Arc::clone(&dead));
                         past = dead;
                     }
+                    more = true;
                 }
+                () = yield_now(), if more => more = node.core().work_off(node.now()),
             }
         }
     });
@@ -96,13 +103,6 @@ impl Losses {
     }
 }
 
-/// Does what a new ring left to do, a piece at a time: in between others have the lock.
-async fn work_off(node: &Node) {
-    while node.core().work_off(node.now()) {
-        yield_now().await;
-    }
-}
-
 fn tell_bypassed(dead: &Suspects) {
     if dead.is_empty() {
         tracing::info!("the ring is read as it stands again");
@@ -124,3 +124,6 @@ fn rename(node: &Node, name: &watch::Sender<PeerName>, generation: Option<u64>) 
     core.renamed(me.clone());
     name.send_replace(me);
 }
+
+#[cfg(test)]
+mod tests;
