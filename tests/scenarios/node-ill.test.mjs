@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
+import { cpuSeconds } from '../bench/procfs.mjs';
 import { names } from '../harness/crowd.mjs';
 import { patient } from '../harness/illness.mjs';
 import { freePort } from '../harness/ports.mjs';
@@ -18,6 +19,8 @@ const ILL = { ill: ['n2'], ephemeralMayBeLost: true };
 const TURN_MS = 2_000;
 /** Longer than a lease, and than a link may be silent. */
 const CUT_MS = 6_000;
+const STARVED_MS = 6_000;
+const GRAIN_MS = 5;
 
 describe('a node is ill', { concurrency: 3 }, () => {
   test('it is paused for 15 s, and woken', LIMIT, async (t) => {
@@ -94,9 +97,17 @@ describe('a node is ill', { concurrency: 3 }, () => {
     await one.healed(t);
   });
 
-  test('it gets a fifth of the time that it needs', LIMIT, async (t) => {
+  test('it runs for a fifth of the time', LIMIT, async (t) => {
     const one = await patient(t, {}, { ephemeralMayBeLost: true });
     await stutter(t, one, { stopped_ms: 160, going_ms: 40, times: 50 });
+    await one.healed(t);
+  });
+
+  test('it gets a fifth of the processor time that it needs', LIMIT, async (t) => {
+    const one = await patient(t, {}, ILL);
+    const { needed_s, got_s } = await starve(t, one, STARVED_MS);
+    t.diagnostic(`${Math.round(got_s * 1_000)} ms instead of ${Math.round(needed_s * 1_000)}`);
+    assert.ok(got_s < needed_s / 4, `it needed ${needed_s} s and got ${got_s}`);
     await one.healed(t);
   });
 });
@@ -121,6 +132,31 @@ async function stutter(t, { ring }, { stopped_ms, going_ms, times }) {
     process.signal('SIGCONT');
     await delay(going_ms);
   }
+}
+
+/**
+ * Lets the node have a fifth of what it used before in as long a time.
+ * @param {import('node:test').TestContext} t @param {Patient} one @param {number} for_ms
+ */
+async function starve(t, { ring }, for_ms) {
+  const { process } = ring.node('n2');
+  t.after(() => process.signal('SIGCONT'));
+  const used = () => cpuSeconds(process.pid ?? 0);
+  const [idle, quiet] = [used(), performance.now()];
+  await delay(for_ms);
+  const perMs = (used() - idle) / (performance.now() - quiet);
+  assert.ok(perMs > 0, 'it needed some');
+  const [from, began] = [used(), performance.now()];
+  const needed = () => perMs * (performance.now() - began);
+  const over = () => used() - from > needed() / 5;
+  // What it took too much, since nobody stopped it in time, is what it waits for at the end.
+  while (performance.now() - began < for_ms || over()) {
+    process.signal(over() ? 'SIGSTOP' : 'SIGCONT');
+    await delay(GRAIN_MS);
+  }
+  const told = { needed_s: needed(), got_s: used() - from };
+  process.signal('SIGCONT');
+  return told;
 }
 
 /** A patient whose nodes reach each other over wires that know who dials. @param {import('node:test').TestContext} t @param {import('../harness/illness.mjs').Prognosis} prognosis */
