@@ -86,10 +86,7 @@ export interface ClientOptions {
   /** The back-off: full jitter from 0 to `baseMs * 2^n`, at most `maxMs`. The service's advice is used by default, else 500 and 30,000. */
   readonly retry?: { readonly baseMs?: number; readonly maxMs?: number };
   readonly timeouts?: Timeouts;
-  /**
-   * Sends that wait for their acknowledgement; 256, and 1 MiB. One more than that fails with `outbox_full`. Bytes are those of UTF-8, where
-   * whatever is beyond ASCII counts 3 for each UTF-16 unit: exact or too many, never too few.
-   */
+  /** Sends that wait for their acknowledgement; 256, and 1 MiB of UTF-8. One more than that fails with `outbox_full`. */
   readonly outbox?: { readonly maxMessages?: number; readonly maxBytes?: number };
   /** The WebSocket class; the platform's by default. Node 20 has none: pass the one of package `ws`. */
   readonly WebSocket?: WebSocketConstructor;

@@ -87,7 +87,7 @@ it("makes one move at a time: another `moved` meanwhile changes nothing", () => 
   expect(machine.state).toMatchObject({ offer: undefined, dial: { socket: 3, grant: { node: "n2" } } });
 });
 
-it("takes as many bytes as the outbox holds, and counts three for what is beyond ASCII", () => {
+it("takes as many bytes as the outbox holds, of UTF-8", () => {
   const full = (text: string): boolean => new Machine().at(0, "connect").at(0, "send", "1", text, false, false).names().includes("fail 1");
   expect([full("x".repeat(1_048_576)), full("x".repeat(1_048_577))]).toEqual([false, true]);
   expect([full("日".repeat(349_525)), full("日".repeat(349_526))]).toEqual([false, true]);

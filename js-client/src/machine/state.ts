@@ -47,7 +47,7 @@ export interface GroupRules {
 export interface Entry {
   readonly ref: string;
   readonly text: string;
-  /** What it takes on the wire, or a little more: never less. */
+  /** What it takes on the wire. */
   readonly bytes: number;
   readonly ephemeral: boolean;
   /** No answer will come: written is done. */

@@ -37,13 +37,13 @@ pub const PLANTED: [Planted; 8] = [
         name: "npm-forget-sends",
         module: "machine/outbox.js",
         from: "remove(t, (entry) => entry.ephemeral && entry.socket === socket, \"unconfirmed\", true);",
-        to: "t.outbox = t.outbox.filter((entry) => entry.socket !== socket);",
+        to: "t.sends = t.sends.filter((entry) => entry.socket !== socket);",
     },
     Planted {
         name: "npm-repeat-ephemeral",
         module: "machine/outbox.js",
         from: "remove(t, (entry) => entry.ephemeral && entry.socket === socket, \"unconfirmed\", true);",
-        to: "t.outbox = t.outbox.map((entry) => (entry.socket === socket ? { ...entry, socket: 0 } : entry));",
+        to: "t.sends = t.sends.map((entry) => (entry.socket === socket ? { ...entry, socket: 0 } : entry));",
     },
     Planted {
         name: "npm-deliver-twice",
@@ -67,8 +67,8 @@ pub const PLANTED: [Planted; 8] = [
     Planted {
         name: "npm-swap-sends",
         module: "machine/outbox.js",
-        from: "t.outbox = t.outbox.flatMap(",
-        to: "t.outbox = [...t.outbox].reverse().flatMap(",
+        from: "t.sends = t.sends.flatMap(",
+        to: "t.sends = [...t.sends].reverse().flatMap(",
     },
 ];
 
