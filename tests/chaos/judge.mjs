@@ -39,7 +39,7 @@ export function judge(evidence) {
   const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
   const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
   const last_ms = Math.max(began_ms, ...reports.map(({ late }) => late.lastAt_ms), ...outages.map(({ back_ms }) => back_ms));
-  const owed = evidence.complete && scene.exact ? unmoved(sessions, evidence) : { changed: 0, wrong: [] };
+  const owed = evidence.complete && scene.exact ? unmoved(sessions, evidence) : { changed: undefined, wrong: [] };
   const blind = !evidence.complete && (moved.length > 0 || (scene.moves ?? 0) > 0);
   const row = {
     scene: scene.name, sessions: sessions.length, npm: sessions.filter(({ npm }) => npm).length, sent: figures.sent, delivered: figures.delivered, faults: evidence.faults,
@@ -133,10 +133,10 @@ function isStray({ user, events }, { ownersOf, kills }) {
  */
 function unmoved(all, { ownersOf, guests = [] }) {
   const sessions = all.filter(({ name }) => !guests.includes(name)).map((session) => ({ ...session, owners: ownersOf(session.user), moves: session.events.filter(({ kind }) => kind === 'moved') }));
-  const changed = sessions.filter(({ owners }) => owners[0] !== owners.at(-1));
+  const changed = sessions.filter(({ owners }) => owners.length > 1);
   const told = (/** @type {typeof sessions} */ some) => some.map(({ name, node, owners, moves }) => `${name}: owners ${owners.join(' ')}, at ${node}, moved ${moves.map(({ from, node }) => `${from}->${node}`).join(' ')}`);
   const wrong = [
-    ...shown('whose owner changed, and did not move', told(changed.filter(({ moves }) => moves.length === 0))),
+    ...shown('whose owner changed, and did not move', told(changed.filter(({ owners, moves }) => moves.length === 0 && owners[0] !== owners.at(-1)))),
     ...shown('moved to a node that was not its owner', told(sessions.filter(({ owners, moves }) => moves.some(({ node }) => !owners.includes(node))))),
     ...shown('not at its owner at the end', told(sessions.filter(({ owners, node }) => node !== owners.at(-1)))),
   ];

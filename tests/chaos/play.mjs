@@ -35,7 +35,7 @@ export async function play(theatre, scene) {
   const { row, wrong, slowest } = judge({ scene, scale, reports, kills, faults: faults.length, began_ms, seconds, trouble, guests, rings: rings.wrong, complete: rings.complete, ownersOf: (user) => rings.ownersOf(user) });
   const [lag99, lagMax] = [Math.max(...reports.map(({ lag_ms }) => lag_ms.p99)), Math.max(...reports.map(({ lag_ms }) => lag_ms.max))];
   if (lagMax > LAG_MS) notes.push(`the clients' own processes were late by ${Math.round(lag99)} ms (p99), ${Math.round(lagMax)} ms (max)`);
-  if (scene.exact) notes.push(`the owner of ${row.changed} sessions changed, and ${row.moved} moved`);
+  if (row.changed !== undefined) notes.push(`the owner of ${row.changed} sessions changed, and ${row.moved} moved`);
   if (guests.length > 0) notes.push(`${guests.length} were not at their owner before`);
   if (rings.changes.length > 0) notes.push(`ring: ${rings.changes.join(' ')}`);
   if (!rings.complete) notes.push('a version of the ring was not seen');
