@@ -163,7 +163,8 @@ mod tests {
             drop(ours);
             code
         };
-        let (code, ()) = tokio::join!(talked, client);
+        let both = async { tokio::join!(talked, client) };
+        let (code, ()) = timeout(STALL * 3, both).await.expect("nobody waits for it any longer");
         assert_eq!((code, begun.elapsed().as_secs()), (None, STALL.as_secs()));
     }
 }
