@@ -4,6 +4,9 @@ import type { Policy } from "./codes.js";
 /** No advice is followed for longer than this: an hour. */
 const ADVICE_MAX_MS = 3_600_000;
 
+/** The least that the cap of the window may be, whoever asks for less. */
+const LEAST_MS = 100;
+
 export interface Pace {
   readonly baseMs: number;
   readonly maxMs: number;
@@ -21,6 +24,6 @@ export function delay(policy: Policy, failures: number, roll: number, pace: Pace
   const jitter = (window: number): number => Math.floor(roll * window);
   if (adviceMs !== undefined) return Math.min(adviceMs, ADVICE_MAX_MS) + jitter(pace.baseMs);
   const doublings = failures + Number(policy === "later");
-  if (doublings) return jitter(Math.min(pace.maxMs, pace.baseMs * 2 ** Math.min(doublings, 30)));
+  if (doublings) return jitter(Math.min(Math.max(pace.maxMs, LEAST_MS), (pace.baseMs || 1) * 2 ** Math.min(doublings, 30)));
   return policy === "lost" ? jitter(pace.spreadMs) : 0;
 }

@@ -31,11 +31,12 @@ export async function begun<C extends CoreClient>(client: C, options: { readonly
 /** A client that has not begun: no socket, no timer, no request until `connect()`. Its `group` is there with `parts` only. */
 export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Client<Data> {
   const { random = Math.random, now = Date.now } = options;
-  const emitter = emitterOf<Events<Data>>();
   const isNew = dedupe();
   const waiters: Waiters = new Map();
   /** Nothing is delivered after `close()`, not even what is on its way through the queue. */
   let open = false;
+  const live = (): boolean => open;
+  const emitter = emitterOf<Events<Data>>(live);
   const webSocket = (): WebSocketConstructor | undefined =>
     options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
 
@@ -60,8 +61,8 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
   const page = pageOf(dispatch);
 
   // The name tells the keys of this client's sends from others of the same user.
-  const { request, send } = requestsOf(dispatch, waiters, random().toString(36).slice(2));
-  const groups = parts?.handles({ runner, waiters, request, send, on: emitter.on });
+  const { request, send } = requestsOf(dispatch, waiters, random().toString(36).slice(2) + now());
+  const groups = parts?.handles({ runner, waiters, live, request, send, on: emitter.on });
 
   return {
     get status() {
@@ -70,7 +71,7 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
     connect({ signal } = {}) {
       let off = (): unknown => 0;
       const begin = ({ resolve, reject }: Waiter<void>): void => {
-        if (!webSocket()) throw new RingdialError("no_websocket", "", false);
+        if (!webSocket()) return reject(new RingdialError("no_websocket", "", false));
         open = true;
         off = emitter.on("status", (status) => {
           if (status.state === "connected") resolve();

@@ -7,7 +7,8 @@ export interface Emitter<Events> {
   emit<K extends keyof Events>(name: K, value: Events[K]): void;
 }
 
-export function emitterOf<Events>(): Emitter<Events> {
+/** Messages are given while it is `live`. */
+export function emitterOf<Events>(live: () => boolean): Emitter<Events> {
   const listeners = new Set<readonly [name: PropertyKey, run: (value: never) => void]>();
   /** Messages that came before the first listener; undefined once it has had them. */
   let held: unknown[] | undefined = [];
@@ -27,10 +28,11 @@ export function emitterOf<Events>(): Emitter<Events> {
   const release = (): void => {
     const messages = held ?? [];
     held = undefined;
-    for (const message of messages) emit("message", message);
+    for (const message of messages) if (live()) emit("message", message);
   };
   return {
     on(name, run) {
+      if (typeof run !== "function") throw new TypeError("no function");
       const listener = [name, run] as const;
       listeners.add(listener);
       if (name === "message" && held) queueMicrotask(release);

@@ -2,6 +2,7 @@
 
 /** For the client's own codes, where it is not what {@link RingdialError.retryable} already says. */
 const REMEDIES: Readonly<Record<string, string>> = {
+  aborted: "none: it was asked for",
   auth: "sign in, then connect()",
   closed: "connect()",
   move_failed: "none: the connection stays",

@@ -22,6 +22,8 @@ export interface Groups extends Pick<Client, "group"> {
 export interface Means extends Requests {
   readonly runner: Runner;
   readonly waiters: Waiters;
+  /** Whether messages are delivered. */
+  readonly live: () => boolean;
   readonly on: Emitter<Events>["on"];
 }
 
@@ -30,12 +32,18 @@ export function groupsOf(means: Means): Groups {
   const rooms = new Map<string, Room>();
   const enter = (topic: string, { since, presence = false }: GroupOptions): Room => {
     let room = rooms.get(topic);
-    // A group that was refused is tried again.
-    if (!room || !runner.state.places[topic]) {
-      const joined = new Promise<void>((resolve, reject) => waiters.set(topic, { resolve, reject }));
+    if (!room) {
+      const joined = new Promise<void>((resolve, fail) => {
+        // A group that was refused is tried again. After the end of the client it is wanted still.
+        const reject = (error: unknown): void => {
+          if (!runner.state.places[topic]) rooms.delete(topic);
+          fail(error);
+        };
+        waiters.set(topic, { resolve, reject });
+      });
       // Whoever does not wait for it has the event `error`.
       joined.catch(() => {});
-      rooms.set(topic, (room = { emitter: emitterOf(), joined, handles: 0 }));
+      rooms.set(topic, (room = { emitter: emitterOf(means.live), joined, handles: 0 }));
     }
     room.handles++;
     runner.dispatch("follow", topic, since, presence);
@@ -56,6 +64,7 @@ export function groupsOf(means: Means): Groups {
   return {
     of: (topic) => rooms.get(topic)?.emitter,
     group<Data>(name: string, options: GroupOptions = {}) {
+      if (!name || typeof name !== "string") throw new RingdialError("bad_request", "a group has a name", false);
       const topic = `g:${name}`;
       const room = enter(topic, options);
       return handleOf<Data>(name, room, means, () => exit(topic, room));
@@ -76,8 +85,13 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
     offs.add(once);
     return once;
   };
-  const on: Group<Data>["on"] = (event, listener) => until(room.emitter.on(event, listener as never));
+  const on: Group<Data>["on"] = (event, listener) => (used ? until(room.emitter.on(event, listener as never)) : () => {});
   const source: Source<Data> = {
+    get ended() {
+      const { phase, cause } = runner.state;
+      if (!used) return [];
+      return phase === "closed" ? [cause] : undefined;
+    },
     message: (listener) => on("message", listener),
     end(listener) {
       const off = onClient("status", (status) => status.state === "closed" && listener(status.cause));
@@ -89,9 +103,10 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
     },
   };
   const leave = async (): Promise<void> => {
-    for (const off of offs) off();
-    if (used) exit();
+    const first = used;
     used = false;
+    for (const off of offs) off();
+    if (first) exit();
   };
   return {
     name,
@@ -106,6 +121,7 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
     history: (page) => request({ ...page, op: "history", group: name }),
     presence: () => request({ op: "presence", group: name }),
     leave,
-    [Symbol.asyncDispose]: leave,
+    // The same symbol that those take who stand in for it where the platform has none.
+    [Symbol.asyncDispose ?? (Symbol.for("Symbol.asyncDispose") as typeof Symbol.asyncDispose)]: leave,
   };
 }

@@ -5,6 +5,8 @@ import type { Message, MessagesOptions } from "./types.js";
 /** What messages come from. Each function adds a listener and returns its removal. */
 export interface Source<Data> {
   message(listener: (message: Message<Data>) => void): () => void;
+  /** Nothing will come any more: why, if that was an error. */
+  readonly ended: readonly (RingdialError | undefined)[] | undefined;
   /** Nothing more comes; with an error, because of that. */
   end(listener: (error?: RingdialError) => void): () => void;
 }
@@ -30,6 +32,8 @@ export function messagesOf<Data>(source: Source<Data>, { signal, buffer = 1_000 
   });
   const leave = source.end(end);
   signal?.addEventListener("abort", abort);
+  const { ended } = source;
+  if (ended) end(ended[0]);
   if (signal?.aborted) end();
   return (async function* () {
     try {

@@ -23,6 +23,7 @@ export function requestsOf(dispatch: Runner["dispatch"], waiters: Waiters, name:
   const request: Requests["request"] = (fields, signal, ephemeral = false, silent = false) => {
     const ref = `${++count}`;
     const begin = (waiter: Waiter<unknown>): void => {
+      if ("to" in fields && !fields.to) throw new TypeError("to nobody");
       const text = JSON.stringify({ ...fields, ref: silent ? undefined : ref });
       waiters.set(ref, waiter);
       dispatch("send", ref, text, ephemeral || silent, silent);
@@ -34,7 +35,7 @@ export function requestsOf(dispatch: Runner["dispatch"], waiters: Waiters, name:
   return {
     request,
     send(to, data, { ack = true, key, ephemeral, signal } = {}) {
-      const passed = ephemeral || "all" in to || "match" in to;
+      const passed = ephemeral || "all" in Object(to) || "match" in Object(to);
       const named = key ?? (passed || !ack ? key : `${name}-${count}`);
       return request({ op: "send", to, data: data ?? null, key: named, ephemeral: passed || undefined }, signal, passed, !ack);
     },
@@ -48,7 +49,11 @@ export function waiting<T>(signal: Signal | undefined, begin: (waiter: Waiter<T>
     abort = () => reject(new RingdialError("aborted", "", false, { cause: signal?.reason }));
     if (signal?.aborted) return abort();
     signal?.addEventListener("abort", abort);
-    begin({ resolve, reject });
+    try {
+      begin({ resolve, reject });
+    } catch (cause) {
+      reject(new RingdialError("bad_request", String(cause), false, { cause }));
+    }
   }).finally(() => {
     signal?.removeEventListener("abort", abort);
     after();

@@ -134,7 +134,7 @@ describe("sending", () => {
     abort.abort("enough");
     await expect(send).rejects.toMatchObject({ code: "aborted", cause: "enough" });
     await expect(client.send({ user: "bob" }, 1, { signal: abort.signal })).rejects.toMatchObject({ code: "aborted" });
-    await expect(client.send({ user: "bob" }, 1n)).rejects.toThrow(TypeError);
+    await expect(client.send({ user: "bob" }, 1n)).rejects.toMatchObject({ code: "bad_request", retryable: false });
   });
 });
 

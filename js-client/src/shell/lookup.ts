@@ -18,6 +18,8 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
     let code = "token_failed";
     try {
       const token = typeof source === "function" ? await source({ reason, signal }) : source;
+      // Nobody waits any more.
+      if (signal.aborted) throw signal.reason;
       code = FAILED;
       const answer = await step({ reason, token, avoid, signal });
       if (readGrant(answer) || (answer as Failure | undefined)?.policy) return answer;
@@ -44,9 +46,9 @@ function overHttp({ lookup, id, service, fetch }: ClientOptions, random: () => n
     const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
     const response = await (fetch ?? (globalThis as unknown as { fetch: FetchFunction }).fetch)(url, { headers, signal, cache: "no-store" });
     const { status } = response;
-    // What answered is kept.
-    if (status < 500) turn--;
     const body = ((await response.json().catch(() => 0)) || {}) as Record<string, unknown>;
+    // A lookup service that answered is kept: what stands in between, or is there instead, has no such words.
+    if (status < 500 && (body["code"] || readGrant(body))) turn--;
     return status === 200 ? (body as unknown as LookupAnswer) : refused(status, body, response.headers.get("retry-after"));
   };
 }
