@@ -169,7 +169,8 @@ impl World {
         let mut whims = Dice::new(seed, 2);
         let client = |number: usize| Client::new(&format!("c{number}"), whims.one_in(6), whims.one_in(2));
         let mut clients: Vec<Client> = (0..plan.clients).map(client).collect();
-        clients.iter_mut().for_each(|client| client.watches = whims.one_in(2));
+        // The npm client asks for what its application wants.
+        clients.iter_mut().for_each(|client| client.watches = whims.one_in(2) && npm.is_none());
         let npm = npm.map(|program| Crew::new(program, &clients)).transpose()?;
         Ok(Self {
             shared,
