@@ -70,6 +70,12 @@ impl Arcs {
         self.bitmap[slot.index() / 64] >> (slot.index() % 64) & 1 != 0
     }
 
+    /// Which of 64 slots changed hands, as bits from the lowest: those of block 0 are the slots 0 to 63, and so on.
+    #[inline]
+    pub fn block(&self, block: usize) -> u64 {
+        self.bitmap.get(block).copied().unwrap_or(0)
+    }
+
     /// The positions of those of `slots` that changed hands: of a node's sessions, given their slots, those
     /// to move. About a nanosecond a slot, however many they are.
     pub fn positions(&self, slots: &[Slot]) -> Vec<usize> {

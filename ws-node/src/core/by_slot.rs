@@ -82,6 +82,11 @@ impl<T> SlotIndex<T> {
         }
     }
 
+    /// Which of the 64 slots of a block have something in them, as bits from the lowest.
+    pub(super) fn used(&self, block: usize) -> u64 {
+        self.pages.get(block).map_or(0, |page| page.used)
+    }
+
     /// The slots that have something in them, ascending.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
         let pages = (0_u16..).zip(&self.pages).filter(|(_, page)| page.used != 0);
@@ -155,6 +160,11 @@ impl<V: InSlot> BySlot<V> {
         self.index.get(slot)
     }
 
+    /// Which of the 64 slots of a block have something in them, as bits from the lowest.
+    pub(super) fn used(&self, block: usize) -> u64 {
+        self.index.used(block)
+    }
+
     /// The slots that have something in them, ascending.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
         self.index.slots()
@@ -203,6 +213,7 @@ mod tests {
         assert_eq!([0, 1, 63, 64, u16::MAX].map(|slot| names(&things, slot)), ["a", "", "b", "ce", "d"]);
         let all: Vec<_> = things.within(|slot| slot.index() >= 63).map(ToString::to_string).collect();
         assert_eq!(all, ["b", "c", "e", "d"]);
+        assert_eq!([0, 1, 2, 1_023, 1_024].map(|block| things.used(block)), [1 | 1 << 63, 1, 0, 1 << 63, 0]);
         things.remove("c");
         things.remove("nobody");
         assert_eq!((names(&things, 64), things.len()), ("e".into(), 4));

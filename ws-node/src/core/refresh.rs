@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cluster::ring::{Arcs, Slot};
 
-use super::stale::Why;
+use super::stale::{BLOCKS, Why, slots_of};
 use super::{Core, LinkSink, Now, Place, SessionKey, SessionSink};
 
 /// What one piece of work may cost.
@@ -71,9 +71,28 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Notes that slots like these have to be brought up to date, if there is something in them.
     pub(super) fn mark(&mut self, why: Why, fits: impl Fn(Slot) -> bool) {
-        let groups = self.presence.here.slots().chain(self.presence.homed.slots());
-        let slots = self.topics.slots().chain(self.sessions.slots()).chain(groups);
-        slots.filter(|slot| fits(*slot)).for_each(|slot| self.stale.mark(slot, why));
+        self.mark_blocks(why, |block, used| {
+            slots_of(block)
+                .zip(0..)
+                .filter(|(slot, at)| used >> at & 1 != 0 && fits(*slot))
+                .fold(0, |bits, (_, at)| bits | 1 << at)
+        });
+    }
+
+    /// The same of slots that changed hands: as quick if one in ten did as if all did, and however much is in them.
+    pub(super) fn mark_changed(&mut self, changed: &Arcs) {
+        self.mark_blocks(Why::CHANGED, |block, used| used & changed.block(block));
+    }
+
+    /// `fits` is given the slots of a block that have something in them, and answers those that are meant.
+    fn mark_blocks(&mut self, why: Why, fits: impl Fn(usize, u64) -> u64) {
+        for block in 0..BLOCKS {
+            let groups = self.presence.here.used(block) | self.presence.homed.used(block);
+            let used = self.topics.used(block) | self.sessions.used(block) | groups;
+            if used != 0 {
+                self.stale.mark_block(block, fits(block, used), why);
+            }
+        }
     }
 
     /// Brings slots up to date, as many as one piece of work has.

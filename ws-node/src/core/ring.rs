@@ -29,7 +29,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.at(now);
         let older = std::mem::replace(&mut self.ring, ring);
         let changed = older.changed(&self.ring);
-        self.mark(Why::CHANGED, |slot| changed.contains(slot));
+        self.mark_changed(&changed);
         self.slots_came(&changed);
         self.wait_for_links();
         let published = older.version() != self.ring.version();

@@ -1,6 +1,7 @@
 //! Sessions: from a ticket to `hello` to `detach` or the end of the connection.
 
-use std::collections::VecDeque;
+mod waits;
+
 use std::sync::Arc;
 
 use cluster::grant::Holder;
@@ -11,6 +12,7 @@ use cluster::wire::node::{Error, NodeFrame};
 use cluster::wire::topic::inbox;
 use slab::Slab;
 
+use self::waits::Waits;
 use super::by_slot::SlotIndex;
 use super::history::Pages;
 use super::moves::Patience;
@@ -33,14 +35,8 @@ pub(super) struct Sessions<S> {
     /// Where those of a slot are.
     index: SlotIndex<u32>,
     serial: u64,
-    /// When sessions that arrive at a topic are told `pending`, ascending; also of some that wait no longer.
-    waiting: VecDeque<Wait>,
-    /// The same, if no link to the topic's home stands then.
-    unlinked: VecDeque<Wait>,
+    waits: Waits,
 }
-
-/// Until when a session waits to be told where it stands in a topic, by [`Now::tick_ms`].
-type Wait = (u64, SessionKey, Arc<str>);
 
 /// One of them.
 #[derive(Debug)]
@@ -235,13 +231,7 @@ impl<S: SessionSink> Session<S> {
 
 impl<S> Default for Sessions<S> {
     fn default() -> Self {
-        Self {
-            slab: Slab::new(),
-            index: SlotIndex::default(),
-            serial: 0,
-            waiting: VecDeque::new(),
-            unlinked: VecDeque::new(),
-        }
+        Self { slab: Slab::new(), index: SlotIndex::default(), serial: 0, waits: Waits::default() }
     }
 }
 
@@ -276,9 +266,9 @@ impl<S> Sessions<S> {
         self.index.within(fits).copied()
     }
 
-    /// The slots that users of sessions are at home in, ascending.
-    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
-        self.index.slots()
+    /// In which of the 64 slots of a block users of sessions are at home, as bits from the lowest.
+    pub(super) fn used(&self, block: usize) -> u64 {
+        self.index.used(block)
     }
 
     /// Those whose users are at home in a slot.
@@ -289,28 +279,27 @@ impl<S> Sessions<S> {
 
     /// Has a session told `pending` at some time, if it still waits for a topic then.
     pub(super) fn wait(&mut self, key: SessionKey, name: Arc<str>, due_ms: u64) {
-        self.waiting.push_back((due_ms, key, name));
+        self.waits.until(due_ms, key, name);
     }
 
     /// The next session that has waited long enough for a topic.
     pub(super) fn overdue(&mut self, now_ms: u64) -> Option<(SessionKey, Arc<str>)> {
-        self.waiting.pop_front_if(|(due_ms, ..)| *due_ms <= now_ms).map(|(_, key, name)| (key, name))
+        self.waits.next_late(now_ms)
     }
 
     /// The same for a topic to whose home no link stands, at an earlier time, if none stands then.
     pub(super) fn wait_for_link(&mut self, key: SessionKey, name: Arc<str>, due_ms: u64) {
-        self.unlinked.push_back((due_ms, key, name));
+        self.waits.for_link_until(due_ms, key, name);
     }
 
     /// Links were lost, or homes are elsewhere or seem dead: whoever waits is looked at again at an earlier time.
     pub(super) fn all_wait_for_links(&mut self, due_ms: u64) {
-        let waiting = self.waiting.iter().filter(|(late_ms, ..)| *late_ms > due_ms);
-        self.unlinked.extend(waiting.map(|(_, key, name)| (due_ms, *key, Arc::clone(name))));
+        self.waits.all_for_link_until(due_ms);
     }
 
     /// The next session that has waited long enough for a link to a topic's home.
     pub(super) fn unlinked(&mut self, now_ms: u64) -> Option<(SessionKey, Arc<str>)> {
-        self.unlinked.pop_front_if(|(due_ms, ..)| *due_ms <= now_ms).map(|(_, key, name)| (key, name))
+        self.waits.next_unlinked(now_ms)
     }
 
     fn insert(&mut self, make: impl FnOnce(SessionKey) -> Session<S>) -> SessionKey {

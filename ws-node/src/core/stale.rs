@@ -7,13 +7,28 @@ use cluster::ring::{SLOTS, Slot};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Why(u8);
 
+/// Slots in blocks of 64, as the indices by slot have them: what concerns all slots is noted in 1,024 steps.
+pub(super) const BLOCKS: usize = SLOTS / 64;
+
+/// How many reasons there are.
+const REASONS: usize = 5;
+
 /// Which slots, and why.
 #[derive(Debug)]
 pub(super) struct Stale {
-    why: Box<[u8]>,
+    /// One bit for each slot that is in, for whatever reason.
+    any: Box<[u64]>,
+    /// The same for each reason.
+    why: [Box<[u64]>; REASONS],
     left: usize,
-    /// Nothing before this slot is left.
+    /// Nothing in a block before this one is left.
     next: usize,
+}
+
+/// The slots of a block, ascending.
+pub(super) fn slots_of(block: usize) -> impl Iterator<Item = Slot> {
+    let slots = (block * 64..block * 64 + 64).map(u16::try_from);
+    slots.flatten().map(Slot::new)
 }
 
 // === impl Why ===
@@ -39,7 +54,8 @@ impl Why {
 
 impl Default for Stale {
     fn default() -> Self {
-        Self { why: vec![0; SLOTS].into_boxed_slice(), left: 0, next: 0 }
+        let none = || vec![0; BLOCKS].into_boxed_slice();
+        Self { any: none(), why: std::array::from_fn(|_| none()), left: 0, next: 0 }
     }
 }
 
@@ -49,57 +65,112 @@ impl Stale {
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
-        self.left > 0 && self.why.get(slot.index()).is_some_and(|bits| *bits != 0)
+        let (block, at) = place_of(slot);
+        self.left > 0 && self.any.get(block).is_some_and(|bits| bits >> at & 1 != 0)
     }
 
-    /// Puts a slot in.
-    pub(super) fn mark(&mut self, slot: Slot, why: Why) {
-        if let Some(bits) = self.why.get_mut(slot.index()) {
-            self.left += usize::from(*bits == 0);
-            self.next = self.next.min(slot.index());
-            *bits |= why.0;
+    /// Puts slots of a block in, as bits from the lowest.
+    pub(super) fn mark_block(&mut self, block: usize, slots: u64, why: Why) {
+        let Some(any) = self.any.get_mut(block).filter(|_| slots != 0) else { return };
+        self.left += (slots & !*any).count_ones() as usize;
+        *any |= slots;
+        self.next = self.next.min(block);
+        for (_, bits) in self.why.iter_mut().enumerate().filter(|(reason, _)| why.0 >> reason & 1 != 0) {
+            if let Some(bits) = bits.get_mut(block) {
+                *bits |= slots;
+            }
         }
     }
 
     /// Takes a slot out, if it is in.
     pub(super) fn take(&mut self, slot: Slot) -> Option<Why> {
-        let bits = std::mem::take(self.why.get_mut(slot.index())?);
-        self.left -= usize::from(bits != 0);
-        (bits != 0).then_some(Why(bits))
+        if !self.contains(slot) {
+            return None;
+        }
+        let (block, at) = place_of(slot);
+        let mut why = Why(0);
+        for (reason, bits) in self.why.iter_mut().enumerate() {
+            let bits = bits.get_mut(block)?;
+            why.0 |= u8::from(*bits >> at & 1 != 0) << reason;
+            *bits &= !(1 << at);
+        }
+        *self.any.get_mut(block)? &= !(1 << at);
+        self.left -= 1;
+        Some(why)
     }
 
     /// Takes the next slot out.
     pub(super) fn take_next(&mut self) -> Option<(Slot, Why)> {
         if self.is_empty() {
-            self.next = SLOTS;
             return None;
         }
-        let found = self.why.iter().skip(self.next).position(|bits| *bits != 0)?;
-        let slot = Slot::new(u16::try_from(self.next + found).ok()?);
-        self.next += found + 1;
+        let rest = self.any.iter().enumerate().skip(self.next);
+        let (block, bits) =
+            rest.filter(|(_, bits)| **bits != 0).map(|(block, bits)| (block, *bits)).next()?;
+        self.next = block;
+        let slot = Slot::new(u16::try_from(block * 64 + bits.trailing_zeros() as usize).ok()?);
         Some((slot, self.take(slot)?))
     }
+}
+
+fn place_of(slot: Slot) -> (usize, usize) {
+    (slot.index() / 64, slot.index() % 64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn mark(stale: &mut Stale, slot: Slot, why: Why) {
+        let (block, at) = place_of(slot);
+        stale.mark_block(block, 1 << at, why);
+    }
+
     #[test]
     fn every_slot_is_taken_once_with_all_reasons() {
         let mut stale = Stale::default();
         assert_eq!(stale.take_next(), None);
         let [first, middle, last] = [0, 700, u16::MAX].map(Slot::new);
-        [last, first].into_iter().for_each(|slot| stale.mark(slot, Why::CHANGED));
-        [middle, last].into_iter().for_each(|slot| stale.mark(slot, Why::DOUBTED));
+        [last, first].into_iter().for_each(|slot| mark(&mut stale, slot, Why::CHANGED));
+        [middle, last].into_iter().for_each(|slot| mark(&mut stale, slot, Why::DOUBTED));
         assert!(stale.contains(first) && !stale.contains(Slot::new(1)));
         assert_eq!(stale.take_next(), Some((first, Why::CHANGED)));
         assert_eq!((stale.take(middle), stale.take(middle)), (Some(Why::DOUBTED), None));
         // What comes before the one that would be next is not forgotten.
-        stale.mark(first, Why::RELINKED);
+        mark(&mut stale, first, Why::RELINKED);
         assert_eq!(stale.take_next(), Some((first, Why::RELINKED)));
         let (slot, why) = stale.take_next().unwrap();
         assert!(slot == last && why.is(Why::CHANGED) && why.is(Why::DOUBTED) && !why.is(Why::SOUGHT));
         assert!(stale.is_empty() && stale.take_next().is_none());
+    }
+
+    #[test]
+    fn every_reason_is_kept_by_itself() {
+        let reasons = [Why::CHANGED, Why::RELINKED, Why::DOUBTED, Why::SOUGHT, Why::RECALLED];
+        let mut stale = Stale::default();
+        for (slot, why) in slots_of(7).zip(reasons) {
+            mark(&mut stale, slot, why);
+        }
+        for (slot, why) in slots_of(7).zip(reasons) {
+            assert_eq!(stale.take_next(), Some((slot, why)));
+        }
+    }
+
+    #[test]
+    fn all_slots_are_noted_and_taken_ascending_also_if_more_are_noted_meanwhile() {
+        let mut stale = Stale::default();
+        let note_all =
+            |stale: &mut Stale| (0..BLOCKS).for_each(|block| stale.mark_block(block, u64::MAX, Why::CHANGED));
+        note_all(&mut stale);
+        let numbers: Vec<_> =
+            (0..1_000).map(|_| usize::from(stale.take_next().unwrap().0.number())).collect();
+        assert_eq!(numbers, (0..1_000).collect::<Vec<_>>());
+        note_all(&mut stale);
+        assert_eq!(stale.left, SLOTS);
+        let numbers: Vec<_> =
+            std::iter::from_fn(|| stale.take_next()).map(|(slot, _)| slot.index()).collect();
+        assert_eq!(numbers, (0..SLOTS).collect::<Vec<_>>());
+        stale.mark_block(BLOCKS, u64::MAX, Why::CHANGED);
+        assert!(stale.is_empty(), "there is no such block");
     }
 }
