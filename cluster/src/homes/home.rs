@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::given_up::GivenUp;
 use super::{CALL_WAIT_MS, LinkSink, Part, SEND_WITHIN_MS};
 use crate::wire::peer::{ToHome, encode};
 
@@ -118,9 +119,11 @@ impl<L: LinkSink, W> Home<L, W> {
             }
             self.refused = false;
         }
-        let in_time = self.messages.values_mut().filter(|call| !call.is_late(now_ms));
-        if self.backlog && send_parked(sink, in_time) {
-            self.backlog = false;
+        // Nothing goes past one that is late: it is about to be given up, with what is behind it.
+        let is_late = |call: &Call<W>| call.parked && call.is_late(now_ms);
+        let late = self.messages.values().any(is_late);
+        if self.backlog && send_parked(sink, self.messages.values_mut().take_while(|call| !is_late(call))) {
+            self.backlog = late;
         }
     }
 
@@ -157,16 +160,24 @@ impl<L: LinkSink, W> Home<L, W> {
         messages.chain(questions.map(|(n, call)| (Kind::Question, n, call))).collect()
     }
 
-    /// What waited for too long for its answer, or for being sent.
+    /// What waited for too long for its answer, or for being sent, and what its senders sent behind it ([`GivenUp`]) as far as it was
+    /// not sent yet. What was comes behind it at the home, too, or is lost with it.
     pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Call<W>> {
-        let mut taken = Vec::new();
-        for kind in [Kind::Message, Kind::Question] {
-            let late = |call: &Call<W>| kind == Kind::Message && call.parked && call.is_late(now_ms);
-            let overdue = self.calls(kind).iter().filter(|(_, call)| call.due_ms <= now_ms || late(call));
-            let numbers: Vec<u64> = overdue.map(|(number, _)| *number).collect();
-            taken.extend(numbers.into_iter().filter_map(|number| self.take(kind, number)));
+        let is_due = |call: &Call<W>| call.due_ms <= now_ms;
+        let mut numbers = Vec::new();
+        if self.messages.values().any(|call| is_due(call) || call.parked && call.is_late(now_ms)) {
+            let mut given_up = GivenUp::default();
+            for (number, call) in &self.messages {
+                let Some(publish) = call.part.publish() else { continue };
+                if is_due(call) || call.parked && (call.is_late(now_ms) || given_up.takes(&publish)) {
+                    given_up.note(&publish);
+                    numbers.push((Kind::Message, *number));
+                }
+            }
         }
-        taken
+        let questions = self.questions.iter().filter(|(_, call)| is_due(call));
+        numbers.extend(questions.map(|(number, _)| (Kind::Question, *number)));
+        numbers.into_iter().filter_map(|(kind, number)| self.take(kind, number)).collect()
     }
 
     pub(super) fn is_idle(&self) -> bool {

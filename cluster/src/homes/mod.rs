@@ -7,6 +7,7 @@
 //! A node uses both, a lookup service too: it is at home nowhere.
 
 mod calls;
+mod given_up;
 mod home;
 mod part;
 mod requests;
@@ -27,7 +28,7 @@ pub use self::reroute::split_question;
 pub const CALL_WAIT_MS: u64 = 5_000;
 
 /// How long after it was taken a message may be sent to a home, milliseconds, be it again or for the first time; after that it
-/// fails. A home may refuse what waits there for longer, and store what came behind it: if that answer is lost, sending
+/// fails, and with it what its sender sent behind it to the same topics. A home may refuse what waits there for longer, and store what came behind it: if that answer is lost, sending
 /// the message once more would store it behind them, and its sender would never have heard of an error. Less than homes wait, by more
 /// than clocks that tick and processes that are starved are late.
 pub const SEND_WITHIN_MS: u64 = 3_500;

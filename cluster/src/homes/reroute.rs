@@ -1,5 +1,6 @@
 //! A new ring: what is out goes to where it is at home now.
 
+use super::given_up::GivenUp;
 use super::home::{Call, Kind};
 use super::{Event, Homes, LinkSink, Outgoing, Part, View};
 use crate::wire::codes::ErrorCode;
@@ -19,12 +20,12 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
     /// Sends what is out to another home where the ring says so now: in order, and before anything new if this comes
     /// first. What happened to that which is out no longer, in order.
     pub fn reroute(&mut self, view: View<'_>) -> Vec<Event<W>> {
-        let mut events = Vec::new();
+        let (mut events, mut given_up) = (Vec::new(), GivenUp::default());
         for node in &self.nodes() {
             for (kind, number, call) in self.entry(node).take_all() {
                 let out = Out { node, number, call };
                 match kind {
-                    Kind::Message => self.reroute_message(view, out, &mut events),
+                    Kind::Message => self.reroute_message(view, out, (&mut events, &mut given_up)),
                     Kind::Question => self.reroute_question(view, out, &mut events),
                 }
             }
@@ -34,7 +35,12 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
     }
 
     /// Of a message for several topics those that stay keep their number, and so their place before what was sent later.
-    fn reroute_message(&mut self, view: View<'_>, out: Out<'_, W>, events: &mut Vec<Event<W>>) {
+    fn reroute_message(
+        &mut self,
+        view: View<'_>,
+        out: Out<'_, W>,
+        (events, given_up): (&mut Vec<Event<W>>, &mut GivenUp),
+    ) {
         let Out { node, number, mut call } = out;
         let part = call.part.clone();
         let Some(publish) = part.publish() else { return };
@@ -52,7 +58,8 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
             self.entry(node).keep(Kind::Message, number, call);
             return;
         }
-        if call.is_late(self.now_ms) {
+        if call.is_late(self.now_ms) || given_up.takes(&publish) {
+            given_up.note(&publish);
             events.push(Event::Failed(part, ErrorCode::Unavailable));
             return;
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::RequestKey;
 use cluster::log::{Fence, Position, Retention};
+use cluster::maps::HashSet;
 use cluster::planted::{self, Bug};
 use cluster::ring::Slot;
 
@@ -176,10 +177,19 @@ impl Stream {
         }
     }
 
-    /// Messages that waited too long.
+    /// Messages that waited too long, in order, and what their senders sent behind them over the same node: a sender whose connection
+    /// is gone does not hear of the error, sends all of them once more over another node, and would find the later ones stored
+    /// before the first.
     pub(super) fn take_overdue(&mut self, now_ms: u64) -> Vec<Waiting> {
-        let (overdue, waiting): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).partition(|message| message.due_ms <= now_ms);
+        if !self.waiting.iter().any(|message| message.due_ms <= now_ms) {
+            return Vec::new();
+        }
+        let mut given_up = HashSet::default();
+        let (overdue, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|message| {
+            let (node, generation, _) = &message.origin;
+            let way = (Arc::clone(node), *generation, Arc::clone(&message.from));
+            given_up.contains(&way) || message.due_ms <= now_ms && given_up.insert(way)
+        });
         self.waiting = waiting.into();
         overdue
     }

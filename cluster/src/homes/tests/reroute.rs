@@ -101,11 +101,15 @@ fn what_the_old_home_may_have_refused_unheard_fails() {
     let moves = inbox_from_to(("n0", &old), ("n2", &new), 0);
     let mut world = World::new(2);
     let (_link, next) = (world.open("n0"), world.open("n2"));
+    let other = inbox_from_to(("n0", &old), ("n2", &new), 1);
     world.send_due("n0", &[&moves], CALL_WAIT_MS).unwrap();
-    world.send_due("n0", &[&moves], CALL_WAIT_MS + 1).unwrap();
+    for topic in [&moves, &other] {
+        world.send_due("n0", &[topic], CALL_WAIT_MS + 1).unwrap();
+    }
     assert_eq!(world.homes.expire(SEND_WITHIN_MS), []);
-    assert_eq!(waiters(&world.follow(&new)), [(1, vec![moves], "unavailable")]);
-    assert_eq!(next.counters(), [2]);
+    let failed = [1, 2].map(|waiter| (waiter, vec![moves.clone()], "unavailable"));
+    assert_eq!(waiters(&world.follow(&new)), failed, "with what is behind it in its topic");
+    assert_eq!(next.counters(), [3]);
 }
 
 #[test]

@@ -139,7 +139,27 @@ fn open(stream: &mut Stream, position: Position) {
 #[test]
 fn messages_are_given_up_when_they_are_due() {
     let mut stream = Stream::default();
-    (0..4).for_each(|number| stream.push(message(number, 1)));
+    let from = |from: &str, number| Waiting { from: from.into(), ..message(number, 1) };
+    (0..4).for_each(|number| stream.push(from(&format!("user{number}"), number)));
     assert_eq!(stream.take_overdue(1).len(), 2);
     assert_eq!(keys(next(&stream)), ["2", "3"]);
+}
+
+#[test]
+fn what_was_sent_behind_a_message_that_is_given_up_is_given_up_with_it() {
+    let mut stream = Stream::default();
+    let by = |node: &str, from: &str, number| {
+        let origin = (node.into(), 1, number);
+        Waiting { origin, from: from.into(), ..message(number, 1) }
+    };
+    // alice's node is gone, or deaf to her: she sends again, by another one.
+    for (node, from, number) in
+        [("n1", "bob", 5), ("n1", "alice", 1), ("n1", "bob", 6), ("n1", "alice", 7), ("n2", "alice", 8)]
+    {
+        stream.push(by(node, from, number));
+    }
+    let given_up: Vec<String> =
+        stream.take_overdue(1).iter().map(|message| message.key.to_string()).collect();
+    assert_eq!(given_up, ["1", "7"]);
+    assert_eq!(keys(next(&stream)), ["5", "6", "8"]);
 }
