@@ -47,11 +47,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.piece = cost;
     }
 
-    /// The places of the sessions whose slots changed hands: found by slot, not by walking all.
-    pub fn concerned(&self, changed: &Arcs) -> Vec<u32> {
-        self.sessions.within(|slot| changed.contains(slot)).collect()
-    }
-
     /// Brings a topic up to date before it is used.
     pub(super) fn refresh(&mut self, name: &str) {
         if !self.gone.is_empty() {

@@ -261,11 +261,6 @@ impl<S> Sessions<S> {
         self.slab.iter_mut().map(|(_, session)| session)
     }
 
-    /// The indices of those whose users are at home in slots like these.
-    pub(super) fn within(&self, fits: impl Fn(Slot) -> bool) -> impl Iterator<Item = u32> {
-        self.index.within(fits).copied()
-    }
-
     /// In which of the 64 slots of a block users of sessions are at home, as bits from the lowest.
     pub(super) fn used(&self, block: usize) -> u64 {
         self.index.used(block)

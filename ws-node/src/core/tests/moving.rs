@@ -1,9 +1,10 @@
 //! Who is asked to move, when, and how: by each policy, and never before what they follow is heard by way of its new home.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cluster::membership::{Suspect, Suspects};
-use cluster::ring::Ring;
+use cluster::ring::{Member, Ring, Slot};
 use cluster::wire::codes::CloseCode;
 use serde_json::Value;
 
@@ -33,6 +34,26 @@ fn show_all(world: &mut World, ring: &Arc<Ring>) {
     world.settle();
     world.pass(100);
     world.settle();
+}
+
+#[test]
+fn of_many_sessions_only_those_that_a_ring_concerns_are_looked_at() {
+    let mut world = World::with(2, config());
+    world.add_node();
+    let users: Vec<_> = (0..2_000).map(|number| world.user_of(0, number)).collect();
+    users.iter().for_each(|user| _ = world.connect(0, user));
+    world.settle();
+    // It takes about a hundredth of what the others have.
+    let next = Arc::new(world.ring.join(Member { weight: 1, ..member(2) }).unwrap());
+    let slots: BTreeSet<_> = users.iter().map(|user| next.key().slot(&format!("u:{user}"))).collect();
+    let changed = world.ring.changed(&next);
+    let concerned = slots.iter().filter(|slot| changed.contains(**slot)).count();
+    assert!((1..200).contains(&concerned), "{concerned}");
+    world.nodes[0].work_in_pieces_of(0);
+    world.lazy = true;
+    world.show(0, &next);
+    let stale = (0..=u16::MAX).filter(|slot| world.nodes[0].stale.contains(Slot::new(*slot))).count();
+    assert_eq!(stale, concerned);
 }
 
 #[test]
