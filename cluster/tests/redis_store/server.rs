@@ -35,7 +35,7 @@ impl Server {
         std::fs::create_dir_all(&directory).unwrap();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let child = spawn(port, &arguments, &directory);
-        let server = Self { port, arguments, directory, child };
+        let mut server = Self { port, arguments, directory, child };
         server.wait();
         server
     }
@@ -70,9 +70,10 @@ impl Server {
         assert!(sent.success(), "kill {signal}");
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert_eq!(self.child.try_wait().unwrap(), None, "redis-server ended; its port is {}", self.port);
             assert!(Instant::now() < deadline, "redis-server does not listen on port {}", self.port);
             std::thread::yield_now();
         }
@@ -98,8 +99,21 @@ fn spawn(port: u16, arguments: &[String], directory: &Path) -> Child {
     })
 }
 
+/// A port that no other test of this process is ever given: one that restarts its server must not find another's there.
+/// From below the range of outgoing connections, so that no client's socket sits on one.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_240;
+    const COUNT: u32 = 21_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes begin far apart.
+    let begin = std::process::id().wrapping_mul(4_099);
+    loop {
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = u16::try_from(FIRST + number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn serial() -> u32 {

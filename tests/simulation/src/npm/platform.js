@@ -22,6 +22,12 @@ globalThis.setTimeout = (run, ms = 0) => {
 globalThis.clearTimeout = (timer) => void timers.delete(timer);
 // A listener that throws is reported, as platforms do, and breaks nothing.
 globalThis.queueMicrotask = (run) => void Promise.resolve().then(run).catch(wrong);
+// Enough for the addresses of a simulation, which are absolute.
+globalThis.URL = class {
+  constructor(href) {
+    this.href = href;
+  }
+};
 // What is not handed in is not there: the client must not take it from elsewhere.
 delete globalThis.Date;
 Math.random = () => {
