@@ -34,6 +34,8 @@ pub enum Bug {
     TrustDead,
     /// Who stands in for a dead home stores what is sent to it.
     StoreForDead,
+    /// A crowd that comes back is let through at once.
+    NoPace,
     /// Once the log has lost something, whoever comes back is told of a gap, whatever there is.
     FalseGap,
     /// Who leaves a group stays on its list.
@@ -75,7 +77,7 @@ mod planting {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::DropFrame,
         Self::SendTwice,
         Self::AckEarly,
@@ -91,6 +93,7 @@ impl Bug {
         Self::DrainAstray,
         Self::TrustDead,
         Self::StoreForDead,
+        Self::NoPace,
         Self::FalseGap,
         Self::StayListed,
     ];
@@ -113,6 +116,7 @@ impl Bug {
             Self::DrainAstray => "drain-astray",
             Self::TrustDead => "trust-dead",
             Self::StoreForDead => "store-for-dead",
+            Self::NoPace => "no-pace",
             Self::FalseGap => "false-gap",
             Self::StayListed => "stay-listed",
         }

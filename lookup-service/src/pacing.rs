@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use cluster::maps::HashMap;
+use cluster::planted::{self, Bug};
 use cluster::ring::{Member, Ring, Signature, Version};
 
 /// Lookups that a node is given, a second, by all lookup services together, unless configured otherwise.
@@ -106,7 +107,7 @@ impl Lane {
     fn admit(&mut self, pace: Pace, now_ns: u64) -> Result<(), u32> {
         let taken_ns = self.full_at_ns.max(now_ns).saturating_add(pace.interval_ns);
         let fits_at_ns = taken_ns.saturating_sub(pace.burst_ns);
-        if fits_at_ns <= now_ns {
+        if fits_at_ns <= now_ns || planted::is(Bug::NoPace) {
             self.full_at_ns = taken_ns;
             return Ok(());
         }

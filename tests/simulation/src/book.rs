@@ -1,6 +1,7 @@
 //! What everybody sent, and what they were told of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use cluster::log::Position;
 
@@ -19,6 +20,9 @@ pub(crate) struct Book {
     losses: u64,
     /// For each connection and topic the last offset that was acknowledged there.
     last: BTreeMap<(u64, String), (u64, Position)>,
+    /// The same for each user and topic, of sends with keys that never failed: they are repeated in order, and so keep it over
+    /// however many connections.
+    keyed: BTreeMap<(String, String), (u64, Position)>,
 }
 
 /// Something that a client sent.
@@ -36,8 +40,12 @@ pub(crate) struct Send {
     pub(crate) at_ms: u64,
     /// All was well then, and had been for long.
     pub(crate) calm: bool,
+    /// How often the log had lost something: what was stored before is not, when it comes again.
+    pub(crate) losses: u64,
     /// It was sent more than once.
     pub(crate) repeated: bool,
+    /// It was refused for now.
+    pub(crate) failed: bool,
     /// An `ack` or a final error came, or the client gave it up.
     pub(crate) settled: bool,
     /// Where it is.
@@ -61,6 +69,7 @@ impl Book {
         if std::mem::replace(&mut self.losses, losses) != losses {
             // What nobody knew of any more may have made room for others.
             self.last.clear();
+            self.keyed.clear();
         }
         let Some(send) = self.sends.get_mut(number) else { return Err(format!("ack of {number}")) };
         if position.is_some() != (send.durable && send.topics.len() == 1) {
@@ -76,23 +85,33 @@ impl Book {
         send.acked |= whole;
         send.position = position.or(send.position);
         self.acked += 1;
-        let Some(at) = position.filter(|_| !send.repeated) else { return Ok(()) };
-        let key = (connection, send.topics[0].clone());
-        // Answers come in any order: what was sent earlier must have a lower place.
-        let number = number as u64;
-        if let Some((last, place)) = self.last.get(&key).copied().filter(|(_, place)| place.epoch == at.epoch)
-        {
-            if (number > last) != (at.offset > place.offset) {
-                return Err(format!(
-                    "{number} at {at:?} changed places with {last} at {place:?} in {}",
-                    key.1
-                ));
-            }
-            if number < last {
-                return Ok(());
-            }
+        let Some(at) = position else { return Ok(()) };
+        let topic = send.topics[0].clone();
+        if send.key.is_some() && !send.failed && send.losses == losses {
+            let user = send.user.clone();
+            in_order(&mut self.keyed, (user, topic.clone()), (number as u64, at))?;
         }
-        self.last.insert(key, (number, at));
-        Ok(())
+        if send.repeated {
+            return Ok(());
+        }
+        in_order(&mut self.last, (connection, topic), (number as u64, at))
     }
+}
+
+/// Answers come in any order: what was sent earlier must have a lower place.
+fn in_order<K: Ord + Debug>(
+    line: &mut BTreeMap<K, (u64, Position)>,
+    key: K,
+    (number, at): (u64, Position),
+) -> Result<(), String> {
+    if let Some((last, place)) = line.get(&key).copied().filter(|(_, place)| place.epoch == at.epoch) {
+        if number != last && (number > last) != (at.offset > place.offset) {
+            return Err(format!("{number} at {at:?} changed places with {last} at {place:?} in {key:?}"));
+        }
+        if number < last {
+            return Ok(());
+        }
+    }
+    line.insert(key, (number, at));
+    Ok(())
 }

@@ -173,9 +173,12 @@ fn idle(sum: &Tally, count: u64, npm: bool) -> Vec<String> {
         ("sends acknowledged", sum.acked, 50 * count),
         ("messages delivered", sum.delivered, 100 * count),
         ("messages given to applications", sum.given, if npm { 50 * count } else { 0 }),
+        ("faults and their ends", sum.faults, 5 * count),
+        ("looks at clients while all was well", sum.calm, 100 * count),
         // A few seeds may have none of these.
         ("nodes drained", sum.drains, count / 20),
         ("rings read past the dead", sum.bypasses, count / 100),
+        ("lookups that had to wait", sum.paced, if npm { 0 } else { count / 4 }),
         ("looks at rosters", sum.rosters, if npm { 0 } else { count / 20 }),
     ];
     let rare = least.into_iter().filter(|(_, happened, least)| happened < least);

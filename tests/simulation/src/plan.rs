@@ -10,8 +10,12 @@ use crate::shared::{PLACES, STORE};
 pub const END_MS: u64 = 60_000;
 /// From here on nothing fails any more.
 pub const CALM_MS: u64 = 28_000;
+/// By now all have the same view again.
+pub const SETTLED_MS: u64 = CALM_MS + 8_000;
 /// From here on nobody sends.
 pub const QUIET_MS: u64 = 54_000;
+/// Lookups that a node is given, a second, where crowds are to wait.
+const PACE: u32 = 4;
 /// Places of nodes: from 0.
 pub const NODES_MAX: usize = 7;
 /// The places of lookup services.
@@ -30,6 +34,8 @@ pub struct Plan {
     pub clients: usize,
     /// How rings are made.
     pub policy: Policy,
+    /// Nodes differ in weight, and in each life.
+    pub weights: bool,
     /// Whom nodes ask to move.
     pub rebalance: Rebalance,
     /// What nodes do at once after a new ring, 0 for as little as possible.
@@ -99,6 +105,8 @@ pub enum Fault {
     Break(usize),
     /// They fall silent instead.
     Mute(usize),
+    /// Everybody's connections break.
+    Crowd,
 }
 
 /// Kinds of faults; a seed has some of them.
@@ -122,9 +130,10 @@ enum Kind {
     AnswersLost,
     Notices,
     Clients,
+    Crowd,
 }
 
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 18] = [
     Kind::Join,
     Kind::Drain,
     Kind::Crash,
@@ -142,6 +151,7 @@ const KINDS: [Kind; 17] = [
     Kind::AnswersLost,
     Kind::Notices,
     Kind::Clients,
+    Kind::Crowd,
 ];
 
 /// Writes the faults of a plan.
@@ -168,6 +178,7 @@ impl Plan {
             lookups,
             clients,
             policy: if dice.one_in(2) { Policy::Balanced } else { Policy::Hashed },
+            weights: dice.one_in(3),
             rebalance: match dice.below(16) {
                 0 => Rebalance::All,
                 1 => Rebalance::None,
@@ -176,7 +187,7 @@ impl Plan {
             piece: dice.pick(&[None, Some(0), Some(20)]).flatten(),
             latency_ms: dice.pick(&[0, 1, 2, 4, 20]).unwrap_or(1),
             trims: dice.one_in(10),
-            lookups_per_node: if dice.one_in(4) { 4 } else { 5_000 },
+            lookups_per_node: if dice.one_in(4) { PACE } else { 5_000 },
             link_bytes: if dice.one_in(10) { 4_096 } else { 4 * 1024 * 1024 },
             faults: Vec::new(),
         };
@@ -185,6 +196,9 @@ impl Plan {
             let mut writer = Writer { dice, nodes, next: nodes, lookups, clients, faults: Vec::new() };
             writer.write();
             plan.faults = writer.faults;
+            if plan.faults.iter().any(|(_, fault)| *fault == Fault::Crowd) {
+                plan.lookups_per_node = PACE;
+            }
         }
         plan.faults.sort_by_key(|(at, _)| *at);
         plan
@@ -294,7 +308,14 @@ impl Writer {
                 self.at(until, Fault::NoticesBad(0));
             }
             Kind::Clients => self.client(at, until),
+            Kind::Crowd => self.crowd(at),
         }
+    }
+
+    /// All clients come back at once, again and again.
+    fn crowd(&mut self, at: u64) {
+        let pause_ms = self.dice.between(200, 600);
+        (0..6).for_each(|times| self.at(at + times * pause_ms, Fault::Crowd));
     }
 
     fn cut(&mut self, from: usize, to: usize, at: u64, until: u64) {

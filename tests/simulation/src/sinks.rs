@@ -24,6 +24,8 @@ pub(crate) enum Mark {
     Link(u64, usize),
     /// A session was asked to move.
     Moved(u64, Bytes),
+    /// A session was answered with an error.
+    Refused(u64, Bytes),
     /// A session was closed by its node.
     Closed(u64, CloseCode),
 }
@@ -83,6 +85,9 @@ impl Outbox {
 
 impl SessionSink for Outbox {
     fn push(&self, frame: Bytes) {
+        if text_of(&frame).starts_with("{\"op\":\"error\"") {
+            self.marks.lock().push(Mark::Refused(self.socket, frame.clone()));
+        }
         let mut state = self.state.lock();
         if state.closing.is_some() {
             return;

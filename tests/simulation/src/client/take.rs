@@ -227,7 +227,7 @@ impl Client {
         let number = self.answered(at, reference, frame)?;
         facts.book.failed += 1;
         if let Some(send) = facts.book.sends.get_mut(number) {
-            send.settled = true;
+            (send.settled, send.failed) = (true, true);
         }
         Ok(())
     }

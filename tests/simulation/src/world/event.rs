@@ -64,6 +64,8 @@ pub(super) enum Event {
     Fault(Fault),
     /// From here on everything works.
     Calm,
+    /// From here on all have the same view.
+    Settled,
 }
 
 /// An event and its time.

@@ -14,6 +14,7 @@ use crate::shared::{STORE, StoreHealth};
 impl World {
     pub(super) fn fault(&mut self, fault: Fault) {
         self.shared.note(format_args!("FAULT {fault:?}"));
+        self.tally.faults += 1;
         self.troubled();
         match fault {
             Fault::Join(place) => self.start(place),
@@ -26,6 +27,7 @@ impl World {
             Fault::Cut(from, to) => self.shared.change(|net| net.cut[from][to] = true),
             Fault::Heal(from, to) => {
                 self.shared.change(|net| net.cut[from][to] = false);
+                self.healed_ms = self.shared.now_ms();
                 self.released(from, to);
             }
             Fault::StoreStalls => {
@@ -55,12 +57,8 @@ impl World {
             Fault::NoticesBad(one_in) => self.shared.change(|net| net.notices_bad = one_in),
             Fault::Slow(client) => self.clients[client].slow = true,
             Fault::Quick(client) => self.quick(client),
-            Fault::Break(client) => {
-                for socket in self.sockets_of(client) {
-                    self.client_gone(socket);
-                    self.closed_for_client(socket, None);
-                }
-            }
+            Fault::Break(client) => self.cut_off(client),
+            Fault::Crowd => (0..self.clients.len()).for_each(|client| self.cut_off(client)),
             Fault::Mute(client) => {
                 for socket in self.sockets_of(client) {
                     if let Some(socket) = self.sockets.get_mut(&socket) {
@@ -116,6 +114,13 @@ impl World {
 
     fn sockets_of(&self, client: usize) -> Vec<u64> {
         self.clients[client].connections.iter().map(|connection| connection.socket).collect()
+    }
+
+    fn cut_off(&mut self, client: usize) {
+        for socket in self.sockets_of(client) {
+            self.client_gone(socket);
+            self.closed_for_client(socket, None);
+        }
     }
 
     fn quick(&mut self, client: usize) {

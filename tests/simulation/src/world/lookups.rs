@@ -1,7 +1,10 @@
-//! Lookups: clients ask a lookup service, whose own code decides where to, and when.
+//! Lookups: clients ask a lookup service, whose own code decides where to, and when. Its pace is judged.
+
+use std::collections::BTreeMap;
 
 use ::cluster::grant::Grant;
 use ::cluster::membership::Suspects;
+use ::cluster::ring::Ring;
 use ::cluster::tokens::random_id;
 use lookup_service::{Caller, LookupRequest, Pace, RingView, Stamp, decide};
 
@@ -9,6 +12,19 @@ use super::World;
 use super::clients::PATIENCE_MS;
 use super::event::Event;
 use crate::plan::LOOKUPS;
+use crate::shared::Life;
+
+/// What a bucket of lookups holds at least.
+const BURST: u64 = 10;
+/// The shortest wait that anybody is asked for, milliseconds.
+const WAIT_MS: u32 = 100;
+
+/// When each lookup service sent somebody to each incarnation of a node, milliseconds: a count of our own.
+#[derive(Debug, Default)]
+pub(super) struct Lanes(BTreeMap<Lane, Vec<u64>>);
+
+/// A lookup service, a node's id and its generation.
+type Lane = (Life, String, u64);
 
 impl World {
     /// A client wants a connection: it asks a lookup service.
@@ -49,6 +65,14 @@ impl World {
         let placed = decide(&view, Caller::Anyone, request);
         let pacing = &mut process.pacing;
         let turn = placed.as_ref().map_or(Ok(()), |placed| pacing.admit(placed.ring, placed.node, pace, now));
+        if let Ok(placed) = &placed {
+            let lane = (process.life, placed.node.id.clone(), placed.node.generation);
+            let (now_ms, per_node) = (self.shared.now_ms(), self.plan.lookups_per_node.into());
+            self.lanes.follow(process.life, placed.ring);
+            if let Err(wrong) = self.lanes.judge(lane, turn.err(), now_ms, per_node) {
+                self.shared.fail(format_args!("n{place} sends c{client}: {wrong}"));
+            }
+        }
         if let Err(ms) = turn {
             self.shared.note(format_args!("n{place} has c{client} come again in {ms} ms"));
             return self.after(delay, Event::ComeAgain { client, serial, ms: ms.into() });
@@ -66,7 +90,7 @@ impl World {
     pub(super) fn come_again(&mut self, client: usize, serial: u64, ms: u64) {
         self.tally.paced += 1;
         if self.is_npm(client) {
-            return self.npm_answer(serial, None);
+            return self.npm_answer(serial, Err(Some(ms)));
         }
         let this = &mut self.clients[client];
         if this.serial == serial {
@@ -80,7 +104,7 @@ impl World {
     /// Its answer does.
     pub(super) fn answer(&mut self, client: usize, serial: u64, grant: Option<Grant>) {
         if self.is_npm(client) {
-            return self.npm_answer(serial, grant.as_ref());
+            return self.npm_answer(serial, grant.as_ref().ok_or(None));
         }
         if self.clients[client].serial != serial {
             return;
@@ -92,4 +116,34 @@ impl World {
 
 fn suspects_of(keeper: &::cluster::membership::Keeper) -> std::sync::Arc<Suspects> {
     keeper.suspects().borrow().clone()
+}
+
+// === impl Lanes ===
+
+impl Lanes {
+    /// A lookup service forgets nodes with the first lookup by a ring that they are not in.
+    fn follow(&mut self, life: Life, ring: &Ring) {
+        self.0.retain(|(service, id, _), _| *service != life || ring.member(id).is_some());
+    }
+
+    /// Whether somebody may be sent there now, or is asked to wait for so many milliseconds with reason: as if there were
+    /// one lookup service, since each knows only about how many there are.
+    fn judge(&mut self, lane: Lane, wait_ms: Option<u32>, now_ms: u64, per_node: u64) -> Result<(), String> {
+        let sent = self.0.entry(lane).or_default();
+        let Some(wait_ms) = wait_ms else {
+            sent.push(now_ms);
+            let most = |since_ms: u64| BURST.max(per_node / 10) + (now_ms - since_ms) * per_node / 1_000 + 1;
+            let crowd = sent.iter().rev().zip(1..).find(|(since_ms, count)| *count > most(**since_ms));
+            return crowd.map_or(Ok(()), |(since_ms, count)| {
+                Err(format!("the {count}th since {since_ms}, where {per_node} a second are to come"))
+            });
+        };
+        match sent.len() {
+            // The bucket was full in the beginning, and fills up again; what it gave at half the pace counts twice once the
+            // other service is gone.
+            0..5 => Err(format!("somebody is to wait though only {} ever came", sent.len())),
+            _ if wait_ms < WAIT_MS => Err(format!("somebody is to wait for {wait_ms} ms only")),
+            _ => Ok(()),
+        }
+    }
 }

@@ -28,6 +28,7 @@ use tokio::time::{Duration, sleep_until};
 
 use self::event::{Event, Scheduled};
 use self::links::Link;
+use self::lookups::Lanes;
 use self::npm::{Crew, NpmEvent};
 use self::process::Process;
 use self::sockets::Socket;
@@ -36,7 +37,7 @@ use crate::client::Client;
 use crate::dice::Dice;
 use crate::logbook::LogBook;
 use crate::npm::Program;
-use crate::plan::{CALM_MS, END_MS, LOOKUPS, Plan};
+use crate::plan::{CALM_MS, END_MS, LOOKUPS, Plan, SETTLED_MS};
 use crate::shared::{Ear, Net, PLACES, Shared, UNIX_MS};
 use crate::sinks::{Mark, Marks};
 use crate::store::Reaps;
@@ -82,9 +83,13 @@ pub(crate) struct World {
     /// Since when the store is away, and processes are not there.
     store_away_ms: Option<u64>,
     ended_ms: [Option<u64>; PLACES],
+    /// When something was last cut off that no longer is.
+    healed_ms: u64,
     /// When somebody joined or left a group last.
     changed_ms: BTreeMap<String, u64>,
     calm_from_ms: u64,
+    /// Whom lookup services sent to which nodes.
+    lanes: Lanes,
     /// What happened, to see whether a run was worth it.
     pub(crate) tally: Tally,
 }
@@ -100,6 +105,10 @@ pub struct Tally {
     pub failed: u64,
     /// Messages that clients took over.
     pub delivered: u64,
+    /// Faults, and their ends.
+    pub faults: u64,
+    /// Looks at clients while all was well, and had been for long.
+    pub calm: u64,
     /// Offers to move.
     pub moved: u64,
     /// Views that processes came to.
@@ -134,6 +143,8 @@ impl Tally {
             acked: self.acked + other.acked,
             failed: self.failed + other.failed,
             delivered: self.delivered + other.delivered,
+            faults: self.faults + other.faults,
+            calm: self.calm + other.calm,
             moved: self.moved + other.moved,
             views: self.views + other.views,
             sockets: self.sockets + other.sockets,
@@ -199,8 +210,10 @@ impl World {
             trouble_ms: 0,
             store_away_ms: None,
             ended_ms: [None; PLACES],
+            healed_ms: 0,
             changed_ms: BTreeMap::new(),
             calm_from_ms: 3_500,
+            lanes: Lanes::default(),
             tally: Tally::default(),
             plan,
         })
@@ -261,6 +274,7 @@ impl World {
             self.schedule(at_ms, Event::Fault(fault));
         }
         self.schedule(CALM_MS + 1, Event::Calm);
+        self.schedule(SETTLED_MS, Event::Settled);
         for client in 0..self.clients.len() {
             let at_ms = self.whims.between(500, 2_500);
             let serial = self.clients[client].serial;
@@ -331,6 +345,7 @@ impl World {
             Event::Npm(event) => self.npm_event(event),
             Event::Fault(fault) => self.fault(fault),
             Event::Calm => self.calm(),
+            Event::Settled => self.check_settled(),
         }
         self.carry();
     }
@@ -348,6 +363,7 @@ impl World {
                     Mark::Socket(socket) => self.mark_socket(socket),
                     Mark::Link(link, end) => self.mark_link(link, end),
                     Mark::Moved(socket, frame) => self.check_moved(socket, &frame),
+                    Mark::Refused(socket, frame) => self.refused(socket, &frame),
                     Mark::Closed(socket, code) => self.check_closed(socket, code),
                 }
             }

@@ -41,7 +41,7 @@ pub(super) struct Crew {
     lookups: BTreeMap<u64, usize>,
     wires: BTreeMap<u64, Wire>,
     /// Each client's sends, by what it calls them.
-    sends: BTreeMap<usize, BTreeMap<String, usize>>,
+    pub(super) sends: BTreeMap<usize, BTreeMap<String, usize>>,
 }
 
 /// A socket as the engine knows it.
@@ -107,12 +107,12 @@ impl World {
     }
 
     /// An answer of a lookup service arrives.
-    pub(super) fn npm_answer(&mut self, lookup: u64, grant: Option<&Grant>) {
+    pub(super) fn npm_answer(&mut self, lookup: u64, grant: Result<&Grant, Option<u64>>) {
+        let refused = |code, ms| json!({ "code": code, "temporary": true, "retry_after_ms": ms }).to_string();
         let (status, body) = match grant.map(serde_json::to_string) {
-            Some(Ok(body)) => (200, body),
-            _ => {
-                (503, json!({ "code": "unavailable", "temporary": true, "retry_after_ms": 500 }).to_string())
-            }
+            Ok(Ok(body)) => (200, body),
+            Err(Some(ms)) => (429, refused("slow_down", ms)),
+            Ok(Err(_)) | Err(None) => (503, refused("unavailable", 500)),
         };
         if let Some(crew) = &mut self.npm {
             crew.lookups.remove(&lookup);

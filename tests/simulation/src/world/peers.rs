@@ -166,3 +166,12 @@ impl World {
         self.after(pause_ms, Event::Dial { life, target });
     }
 }
+
+// === impl Dialler ===
+
+impl Dialler {
+    /// Whether there ever was a link to that incarnation: only then is its end seen.
+    pub(super) fn had_link(&self, generation: u64) -> bool {
+        self.generation == generation && self.opened_ms > 0
+    }
+}

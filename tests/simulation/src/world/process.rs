@@ -139,7 +139,9 @@ impl World {
         let node = !LOOKUPS.contains(&place);
         let role = if node {
             let peer = format!("10.0.0.{}:7000", place + 1);
-            Role::Member(MemberSpec { id: id_of(place), url: url_of(place), peer, weight: 100 })
+            let weights: &[u32] = if self.plan.weights { &[50, 100, 300] } else { &[100] };
+            let weight = self.dice.pick(weights).unwrap_or(100);
+            Role::Member(MemberSpec { id: id_of(place), url: url_of(place), peer, weight })
         } else {
             Role::Observer
         };

@@ -317,6 +317,20 @@ impl World {
         }
     }
 
+    /// A send was refused for now, whether its client will hear of that or not: what comes again has the place of its
+    /// repetition.
+    pub(super) fn refused(&mut self, id: u64, frame: &bytes::Bytes) {
+        let Some(client) = self.sockets.get(&id).map(|socket| socket.client) else { return };
+        let frame: serde_json::Value = serde_json::from_str(text_of(frame)).unwrap_or_default();
+        let number = match frame["ref"].as_str() {
+            Some(name) => self.npm.as_ref().and_then(|crew| crew.sends.get(&client)?.get(name).copied()),
+            None => frame["ref"].as_u64().and_then(|number| usize::try_from(number).ok()),
+        };
+        if let Some(send) = number.and_then(|number| self.book.sends.get_mut(number)) {
+            send.failed = true;
+        }
+    }
+
     /// A node closed a session: there must be a reason that has nothing to do with the ring.
     pub(super) fn check_closed(&mut self, id: u64, code: CloseCode) {
         let Some(socket) = self.sockets.get(&id) else { return };

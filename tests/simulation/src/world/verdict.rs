@@ -53,6 +53,7 @@ impl World {
         {
             return;
         }
+        self.tally.calm += 1;
         let unix_ms = UNIX_MS + now_ms - LATE_MS;
         let mut late = this.is_late(&self.shared.state().log, unix_ms);
         let shared = self.shared();
@@ -98,9 +99,14 @@ impl World {
         let now_ms = self.shared.now_ms();
         let topic = format!("g:{}", frame["group"].as_str().unwrap_or_default());
         let changed = self.changed_ms.get(&topic).is_some_and(|at_ms| now_ms < at_ms + LATE_MS);
+        // Whose connection is dead is gone once that is noticed.
+        let live = |socket: u64| self.sockets.get(&socket).is_some_and(|socket| !socket.mute);
         let stays = |user: &Value| {
             let user = self.clients.iter().find(|client| *user == client.user.as_str());
-            user.is_some_and(|user| user.topics.contains(&topic) && !user.connections.is_empty())
+            user.is_some_and(|user| {
+                let mut connections = user.connections.iter();
+                user.topics.contains(&topic) && connections.any(|connection| live(connection.socket))
+            })
         };
         let left = frame["left"].as_array().into_iter().flatten().find(|user| stays(user));
         if let Some(user) = left.filter(|_| !changed) {
@@ -114,6 +120,7 @@ impl World {
         let now_ms = self.shared.now_ms();
         let long = |since_ms: u64| now_ms >= since_ms + BYPASS_MS;
         if !self.store_away_ms.is_some_and(long)
+            || !long(self.healed_ms)
             || self.shared.state().net.cut.iter().flatten().any(|cut| *cut)
         {
             return;
@@ -129,6 +136,7 @@ impl World {
         let ring = core.ring();
         let dead = |member: &Member| {
             place_of_id(&member.id).is_some_and(|place| self.ended_ms[place].is_some_and(knows))
+                && process.diallers.get(&member.id).is_some_and(|dialler| dialler.had_link(member.generation))
         };
         let holders: Vec<&Member> = ring.members().filter(|member| ring.slot_count(&member.id) > 0).collect();
         let stuck = holders.iter().find(|member| dead(member)).map(|member| member.id.clone());
@@ -146,6 +154,13 @@ impl World {
         let send = usize::try_from(number).ok().and_then(|number| self.book.sends.get(number));
         if failed && send.is_some_and(|send| send.calm && send.at_ms > self.trouble_ms) {
             self.shared.fail(format_args!("a send of c{client} failed although all is well: {frame}"));
+        }
+    }
+
+    /// All have the same view, of all who are there, soon after the last fault.
+    pub(super) fn check_settled(&mut self) {
+        if let Err(wrong) = self.check_views() {
+            self.shared.fail(format_args!("although nothing fails any more: {wrong}"));
         }
     }
 
