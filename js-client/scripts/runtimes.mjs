@@ -2,6 +2,7 @@
 // is installed, and Node 22 and 24, Bun and Deno from npm, 190 MB that are fetched once; with `--here` only the first two. What cannot
 // be fetched is skipped, and said. Needs `npm run build`, and the binary in target/release or $RINGDIAL_BIN_DIR.
 import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -41,14 +42,16 @@ writeFileSync(
   `import * as ringdial from ${JSON.stringify(join(root, "dist", "esm", "index.js"))};
    import { suite } from ${JSON.stringify(join(root, "test", "runtimes", "suite.mjs"))};
    const WebSocket = globalThis.WebSocket ?? (await import(${JSON.stringify(join(root, "node_modules", "ws", "wrapper.mjs"))})).WebSocket;
-   const [lookup] = globalThis.Deno ? Deno.args : process.argv.slice(2);
-   console.log(JSON.stringify(await suite(ringdial, lookup, WebSocket)));`,
+   const [lookup, apiKey] = globalThis.Deno ? Deno.args : process.argv.slice(2);
+   console.log(JSON.stringify(await suite(ringdial, lookup, WebSocket, apiKey)));`,
 );
 
 const binary = join(process.env["RINGDIAL_BIN_DIR"] ?? join(root, "..", "target", "release"), "ringdial");
 // It refuses settings that it does not know.
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("RINGDIAL_")));
-const cluster = spawn(binary, ["--listen", "127.0.0.1:0"], { env, stdio: ["ignore", "pipe", "ignore"] });
+// Each run of the suite drains a node.
+const apiKey = randomBytes(24).toString("hex");
+const cluster = spawn(binary, ["--listen", "127.0.0.1:0", "--insecure-ids", "--api-key", apiKey, "--nodes", "9", "--drain-deadline", "2s"], { env, stdio: ["ignore", "pipe", "ignore"] });
 const [line] = await Promise.race([once(cluster.stdout, "data"), once(cluster, "exit")]);
 if (typeof line === "number") throw new Error(`${binary} ended at once, with ${line}`);
 const { url } = JSON.parse(String(line).split("\n")[0]);
@@ -60,7 +63,7 @@ async function inChromium() {
   try {
     const page = await browser.newPage();
     await page.goto(url);
-    return await page.evaluate(`(async () => (${suite})(await import("/ringdial.min.js"), "/lookup", WebSocket))()`);
+    return await page.evaluate(`(async () => (${suite})(await import("/ringdial.min.js"), "/lookup", WebSocket, "${apiKey}"))()`);
   } finally {
     await browser.close();
   }
@@ -75,7 +78,7 @@ const skipped = (runtime, why) => (count.skipped++, console.log(`${runtime}: SKI
 
 function inRuntime(runtime, [file, ...args]) {
   try {
-    const out = execFileSync(file, [...args, script, `${url}/lookup`], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
+    const out = execFileSync(file, [...args, script, `${url}/lookup`, apiKey], { encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] });
     told(runtime, JSON.parse(out));
   } catch (error) {
     told(runtime, [String(error.stderr || error)]);

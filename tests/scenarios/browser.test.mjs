@@ -9,6 +9,9 @@ import { RingDocument } from '../harness/ring.mjs';
 import { test } from '../harness/test.mjs';
 
 const TIMEOUT = { timeout: 15_000 };
+const API_KEY = 'a-key-of-the-back-end-of-32-bytes-at-least';
+/** What Chromium says of what cannot be reached. */
+const UNREACHED = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED/;
 
 /** Somebody opens the page and talks to somebody. @param {import('playwright-core').Browser} chromium @param {string} url @param {string} me @param {string} to */
 async function talker(chromium, url, me, to) {
@@ -28,8 +31,8 @@ async function talker(chromium, url, me, to) {
 }
 
 /** `ringdial` as a newcomer starts it. @param {import('node:test').TestContext} t */
-async function ringdial(t) {
-  const process = new Process('ringdial', binary('ringdial'), ['--listen', '127.0.0.1:0']);
+async function ringdial(t, args = ['--listen', '127.0.0.1:0']) {
+  const process = new Process('ringdial', binary('ringdial'), args);
   t.after(() => process.stop('SIGTERM', 40_000));
   return (await process.readyLine()).url ?? '';
 }
@@ -85,6 +88,48 @@ test('what was said while a window was closed is there when it is opened', { wit
   await one.say('now you are');
   await other.reads('now you are');
   assert.deepEqual(await other.lines(), ['nobody is there', 'now you are'], 'each once, in order');
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('a page without a network is back as soon as there is one again', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t, ['--listen', '127.0.0.1:0', '--insecure-ids', '--api-key', API_KEY, '--drain-deadline', '1s']);
+  const chromium = await browser(t);
+  const [ring, ada, bea] = await strangers(url);
+  const [one, other] = [await talker(chromium, url, ada, bea), await talker(chromium, url, bea, ada)];
+  await other.page.context().setOffline(true);
+  // Chromium keeps a connection that it has. Its node goes, and there is no way to another one.
+  const { status } = await request(`${url}/v1/nodes/${ring.home(bea)}/drain`, { method: 'POST', headers: { authorization: `Bearer ${API_KEY}` } });
+  assert.equal(status, 202);
+  await other.page.locator('#status[data-state=reconnecting]').waitFor(TIMEOUT);
+  for (const text of ['one', 'two', 'three']) await one.say(text);
+  await one.page.locator('#messages .mine', { hasText: 'stored as number 3' }).waitFor(TIMEOUT);
+  assert.deepEqual(await other.lines(), [], 'nothing gets there');
+  await other.page.context().setOffline(false);
+  await other.reads('three');
+  assert.deepEqual(await other.lines(), ['one', 'two', 'three'], 'each once, in order');
+  const [unreached, faults] = [other.faults.filter((fault) => UNREACHED.test(fault)), other.faults.filter((fault) => !UNREACHED.test(fault))];
+  assert.ok(unreached.length > 0, 'it was without a network');
+  assert.deepEqual([...one.faults, ...faults], []);
+});
+
+test('a page that was frozen, or left and come back to, has all that was said', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t);
+  const [, ada, bea] = await strangers(url);
+  const [one, other] = [await talker(chromium, url, ada, bea), await talker(chromium, url, bea, ada)];
+  const developer = await other.page.context().newCDPSession(other.page);
+  await developer.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await one.say('are you asleep?');
+  await one.page.locator('#messages .mine', { hasText: 'stored as number 1' }).waitFor(TIMEOUT);
+  await developer.send('Page.setWebLifecycleState', { state: 'active' });
+  await other.reads('are you asleep?');
+  await other.page.goto('about:blank');
+  await one.say('and now?');
+  await one.page.locator('#messages .mine', { hasText: 'stored as number 2' }).waitFor(TIMEOUT);
+  await other.page.goBack();
+  await other.reads('and now?');
+  const lines = await other.lines();
+  assert.ok(['are you asleep?,and now?', 'and now?'].includes(`${lines}`), `each once, in order: ${lines}`);
   assert.deepEqual([...one.faults, ...other.faults], []);
 });
 

@@ -1,8 +1,8 @@
 /**
  * What every runtime must do, against a real cluster that takes ids without tokens. One function without imports, so that a page can
- * be given it as text. Gives what went wrong, nothing if all is well.
+ * be given it as text; `apiKey` is the back end's, and a node is drained with it. Gives what went wrong, nothing if all is well.
  */
-export async function suite({ connect, createClient }, lookup, Platform) {
+export async function suite({ connect, createClient }, lookup, Platform, apiKey) {
   const faults = [];
   const check = (what, right) => right || faults.push(what);
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -38,6 +38,22 @@ export async function suite({ connect, createClient }, lookup, Platform) {
     await Promise.all([say(16, 20), until("connected again", () => b.status.state === "connected")]);
     await until("what was missed", () => got.length >= 20);
     check("each once and in order", JSON.stringify(got) === JSON.stringify(numbers(0, 20)));
+
+    const [moves, states, { node }] = [[], [], b.status];
+    b.on("moved", (move) => moves.push(move));
+    b.on("status", ({ state }) => states.push(state));
+    const drain = await fetch(lookup.replace(/lookup$/, `v1/nodes/${node}/drain`), { method: "POST", headers: { authorization: `Bearer ${apiKey}` } });
+    check("a drain begins", drain.status === 202);
+    const sends = [];
+    for (let n = 20; n < 100 || !moves[0]; n++) {
+      if (n > 400) throw new Error("not in time: the move");
+      sends.push(a.send({ user: ben }, n));
+      await sleep(25);
+    }
+    await Promise.all(sends);
+    await until("what was said during the move", () => got.length >= 20 + sends.length);
+    check("each once and in order, over a move", JSON.stringify(got) === JSON.stringify(numbers(0, 20 + sends.length)));
+    check("one move, and no moment without a connection", moves.length === 1 && moves[0].from === node && states.length === 0);
 
     const [mine, theirs] = [a.group(group, { presence: true }), b.group(group)];
     await Promise.all([mine.joined, theirs.joined]);
