@@ -11,15 +11,16 @@ use super::{Core, LinkSink, Now, SessionSink};
 /// How often, milliseconds.
 const LOOK_MS: u64 = 1_000;
 
-/// Looks that may be asked for at once. Of more topics than they name the others have their turn with the next ones.
+/// Looks that may be asked for at once. Of more topics than they name the others have their turn with the next ones, and are
+/// not even gone through before.
 const LOOKS_AT_ONCE: usize = 20;
 
 /// What is looked at.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     due_ms: u64,
-    /// Where the last round ended.
-    turn: usize,
+    /// The number of the slot in which the last round ended.
+    turn: u16,
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -29,13 +30,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return;
         }
         self.looks.due_ms = now.tick_ms + LOOK_MS;
-        let topics = self.unheard();
-        let most = LOOKS_AT_ONCE * TOPICS_PER_CALL_MAX;
-        let begin = if topics.len() > most { self.looks.turn % topics.len() } else { 0 };
-        self.looks.turn = begin + most;
-        let (later, first) = topics.split_at(begin);
-        let turn: Vec<_> = first.iter().chain(later).take(most).cloned().collect();
-        for topics in turn.chunks(TOPICS_PER_CALL_MAX) {
+        let topics = self.next_unheard(LOOKS_AT_ONCE * TOPICS_PER_CALL_MAX);
+        for topics in topics.chunks(TOPICS_PER_CALL_MAX) {
             // A log that has no time for it is asked again with the next round.
             let _ = self.log.submit(LogRequest::Look { look: 0, topics: topics.to_vec() });
         }
@@ -55,16 +51,26 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn unheard(&self) -> Vec<(Arc<str>, Slot)> {
+    /// Whose turn it is, at most so many, which are more than a slot has.
+    pub(super) fn next_unheard(&mut self, most: usize) -> Vec<(Arc<str>, Slot)> {
+        let topics = self.unheard(most);
+        self.looks.turn = topics.last().map_or(0, |(_, slot)| slot.number());
+        topics
+    }
+
+    fn unheard(&self, most: usize) -> Vec<(Arc<str>, Slot)> {
         let others = self.ring.members().map(|member| &*member.id).filter(|id| **id != *self.me.id);
         let silent = others.filter(|id| !self.homes.is_linked(id)).map(|id| self.ring.index_of(id));
         let silent: Vec<_> = silent.collect();
         if silent.is_empty() {
             return Vec::new();
         }
-        let concerned = self.topics.within(|slot| silent.contains(&self.ring.holder(slot)));
+        let turn = self.looks.turn;
+        let is_silent = |slot: Slot| silent.contains(&self.ring.holder(slot));
+        let first = self.topics.within(|slot| slot.number() >= turn && is_silent(slot));
+        let concerned = first.chain(self.topics.within(|slot| slot.number() < turn && is_silent(slot)));
         let unheard = concerned.filter_map(|name| Some((name, self.topics.get(name)?)));
         let unheard = unheard.filter(|(_, topic)| !topic.local.is_empty() && topic.feed.position.is_some());
-        unheard.map(|(name, topic)| (Arc::clone(name), topic.slot)).collect()
+        unheard.map(|(name, topic)| (Arc::clone(name), topic.slot)).take(most).collect()
     }
 }

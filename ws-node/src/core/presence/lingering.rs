@@ -8,6 +8,9 @@ use cluster::maps::HashMap;
 /// Inboxes that are remembered, at most. A node of 500,000 sessions that loses all of them at once remembers them.
 const REMEMBERED_MAX: usize = 500_000;
 
+/// Those that one tick forgets, at most: a node that ends leaves tens of thousands at once.
+const FORGOTTEN_PER_TICK: usize = 2_000;
+
 /// The inboxes that this node is home of and that lost their last session less than a grace ago.
 #[derive(Debug)]
 pub(in crate::core) struct Lingering {
@@ -56,9 +59,12 @@ impl Lingering {
         self.until_ms.remove(topic);
     }
 
-    /// Forgets those whose grace has ended.
+    /// Forgets those whose grace has ended, or some of them: it makes no difference to who is online.
     pub(in crate::core) fn tick(&mut self, now_ms: u64) {
-        while self.order.front().is_some_and(|(until_ms, _)| *until_ms <= now_ms) {
+        for _ in 0..FORGOTTEN_PER_TICK {
+            if self.order.front().is_none_or(|(until_ms, _)| *until_ms > now_ms) {
+                break;
+            }
             self.forget_first();
         }
         if self.until_ms.is_empty() {
@@ -124,6 +130,18 @@ mod tests {
         let mut lingering = lingering(10);
         lingering.lost(&name("a"), 0);
         assert_eq!(lingering.online("a", false, false, 100), NO);
+    }
+
+    #[test]
+    fn a_wave_is_forgotten_bit_by_bit() {
+        let mut lingering = lingering(usize::MAX);
+        let users = || (0..=FORGOTTEN_PER_TICK).map(|number| name(&number.to_string()));
+        users().for_each(|user| lingering.lost(&user, 0));
+        lingering.tick(100);
+        assert_eq!((lingering.until_ms.len(), lingering.order.len()), (1, 1));
+        assert!(users().all(|user| lingering.online(&user, false, false, 100) == NO));
+        lingering.tick(200);
+        assert_eq!((lingering.until_ms.len(), lingering.order.capacity()), (0, 0));
     }
 
     #[test]

@@ -85,6 +85,33 @@ fn nobody_waits_long_for_a_home_that_seems_dead() {
 }
 
 #[test]
+fn every_topic_of_a_home_without_a_link_has_its_turn_to_be_looked_at() {
+    let mut world = World::new(3);
+    let users: Vec<_> = (0..5).map(|number| world.user_of(1, number)).collect();
+    let others = [world.user_of(0, 0), world.user_of(2, 0)];
+    for user in users.iter().chain(&others) {
+        world.connect(0, user);
+    }
+    world.settle();
+    let look = |world: &mut World, most| -> Vec<_> {
+        world.nodes[0].next_unheard(most).iter().map(|(name, _)| name.to_string()).collect()
+    };
+    assert_eq!(look(&mut world, 100), [""; 0], "all are heard");
+    world.cut(0, 1);
+    let mut inboxes: Vec<_> = users.iter().map(|user| format!("u:{user}")).collect();
+    inboxes.sort();
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names
+    };
+    let turns: Vec<_> = (0..6).map(|_| look(&mut world, 2)).collect();
+    assert!(turns.iter().all(|turn| turn.len() == 2));
+    assert_eq!(sorted(turns.concat()), inboxes);
+    assert_eq!(sorted(look(&mut world, 100)), inboxes, "all at once where there are few");
+}
+
+#[test]
 fn what_came_meanwhile_follows_once_the_home_is_another() {
     let (mut world, user) = astray();
     let (key, memory) = world.connect(1, &user);
