@@ -25,6 +25,8 @@ pub(crate) struct Client {
     pub(crate) watches: bool,
     /// What it has of each topic, for good.
     pub(crate) positions: BTreeMap<String, Position>,
+    /// Connections that may go by another epoch than the position, and tell later of what the other one told.
+    behind: BTreeMap<String, BTreeSet<u64>>,
     /// What it asked for in topics that it has nothing of yet.
     wishes: BTreeMap<String, Wish>,
     /// What it follows.
@@ -93,6 +95,7 @@ impl Client {
             watches: false,
             asked: 2_000_000,
             positions: BTreeMap::new(),
+            behind: BTreeMap::new(),
             wishes: BTreeMap::new(),
             topics: [format!("u:{user}")].into(),
             connections: Vec::new(),

@@ -61,7 +61,7 @@ impl Client {
                     return Err(format!("nothing was lost: {frame}"));
                 }
                 self.connections[at].gap(&topic, frame)?;
-                self.jumped(&topic, frame);
+                self.jumped(at, &topic, frame);
             }
             "ack" => self.acked(at, frame, facts)?,
             "error" => self.failed(at, frame, facts)?,
@@ -108,10 +108,20 @@ impl Client {
         let Some(stand) = self.connections[at].stands.get_mut(topic) else {
             return Err(format!("{topic} is not followed: {standing}"));
         };
-        if let Some(begin) = stand.told(standing, facts.complete(topic, stand.begins()))? {
-            self.positions.entry(topic.to_owned()).or_insert(begin);
+        if let Some(begin) = stand.told(standing, facts.complete(topic, stand.begins()))?
+            && !self.positions.contains_key(topic)
+        {
+            self.stand(at, topic, begin);
         }
         Ok(())
+    }
+
+    /// A connection brought a topic into an epoch.
+    fn stand(&mut self, at: usize, topic: &str, position: Position) {
+        let brought = self.connections[at].socket;
+        let sockets = self.connections.iter().map(|connection| connection.socket);
+        self.behind.insert(topic.to_owned(), sockets.filter(|socket| *socket != brought).collect());
+        self.positions.insert(topic.to_owned(), position);
     }
 
     fn entry(&mut self, at: usize, topic: &str, frame: &Value, facts: &mut Facts<'_>) -> Result<(), String> {
@@ -131,7 +141,10 @@ impl Client {
         if let Some(before) = before.filter(|before| before.offset + 1 != position.offset) {
             return Err(format!("{} had {before:?} of {topic} and got {position:?}", self.user));
         }
-        self.positions.insert(topic.to_owned(), position);
+        match before {
+            None => self.stand(at, topic, position),
+            Some(_) => _ = self.positions.insert(topic.to_owned(), position),
+        }
         facts.book.delivered += 1;
         if !self.taken.entry(topic.to_owned()).or_default().insert(number) {
             return Err(format!("{} got {number} of {topic} twice", self.user));
@@ -174,18 +187,22 @@ impl Client {
         Ok(())
     }
 
-    fn jumped(&mut self, topic: &str, frame: &Value) {
+    fn jumped(&mut self, at: usize, topic: &str, frame: &Value) {
         let epoch = frame["epoch"].as_str().and_then(crate::logbook::epoch_of);
         let (Some(epoch), Some(before)) = (epoch, frame["before"].as_u64()) else { return };
         let next = Position { epoch, offset: before.saturating_sub(1) };
-        let lost = frame["reason"] == "log_lost";
-        let position = self.positions.entry(topic.to_owned()).or_insert(next);
-        let passed = position.epoch == next.epoch && position.offset >= next.offset;
-        let lower = lost && position.epoch == next.epoch && position.offset > next.offset;
-        if lost && position.epoch != next.epoch || lower || !passed {
-            *position = next;
+        let position = self.positions.get(topic).copied();
+        let same = position.filter(|position| position.epoch == next.epoch);
+        if frame["reason"] != "log_lost" {
+            if same.is_some_and(|position| position.offset < next.offset) {
+                self.positions.insert(topic.to_owned(), next);
+            }
+            return;
         }
-        if lost {
+        let socket = self.connections[at].socket;
+        let late = self.behind.get_mut(topic).is_some_and(|behind| behind.remove(&socket));
+        if same.is_none() || !late {
+            self.stand(at, topic, next);
             self.taken.remove(topic);
         }
     }
