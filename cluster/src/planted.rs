@@ -32,6 +32,10 @@ pub enum Bug {
     DrainAstray,
     /// While the store is away a node goes by the dead.
     TrustDead,
+    /// Of several recipients the last one is not sent the message, and counted as if.
+    SkipLast,
+    /// A node that drains asks nobody to move.
+    DrainSilently,
     /// Who stands in for a dead home stores what is sent to it.
     StoreForDead,
     /// A crowd that comes back is let through at once.
@@ -77,7 +81,7 @@ mod planting {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::DropFrame,
         Self::SendTwice,
         Self::AckEarly,
@@ -92,6 +96,8 @@ impl Bug {
         Self::CloseOnDrain,
         Self::DrainAstray,
         Self::TrustDead,
+        Self::SkipLast,
+        Self::DrainSilently,
         Self::StoreForDead,
         Self::NoPace,
         Self::FalseGap,
@@ -115,6 +121,8 @@ impl Bug {
             Self::CloseOnDrain => "close-on-drain",
             Self::DrainAstray => "drain-astray",
             Self::TrustDead => "trust-dead",
+            Self::SkipLast => "skip-last",
+            Self::DrainSilently => "drain-silently",
             Self::StoreForDead => "store-for-dead",
             Self::NoPace => "no-pace",
             Self::FalseGap => "false-gap",

@@ -86,8 +86,12 @@ impl Book {
         send.position = position.or(send.position);
         self.acked += 1;
         let Some(at) = position else { return Ok(()) };
+        if send.losses != losses {
+            // It may have been stored before, and lost: its place is that of a repetition.
+            return Ok(());
+        }
         let topic = send.topics[0].clone();
-        if send.key.is_some() && !send.failed && send.losses == losses {
+        if send.key.is_some() && !send.failed {
             let user = send.user.clone();
             in_order(&mut self.keyed, (user, topic.clone()), (number as u64, at))?;
         }

@@ -22,6 +22,8 @@ pub(crate) struct LogBook {
     pub(crate) now_ms: u64,
     /// When something of a topic was lost last, or it began anew.
     disturbed: BTreeMap<String, u64>,
+    /// All that was ever stored, by topic and number.
+    ever: BTreeSet<(String, u64)>,
 }
 
 /// One topic.
@@ -77,6 +79,7 @@ impl LogBook {
             if let Some((offset, _)) = shelf.entries.iter().find(|(_, other)| **other == number) {
                 return Err(format!("{number} is in {name} twice, at {offset} and {}", at.offset));
             }
+            self.ever.insert((name.to_owned(), number));
             shelf.entries.insert(at.offset, number);
             shelf.times.push(batch.time_ms);
             shelf.head = at;
@@ -89,6 +92,11 @@ impl LogBook {
         let shelf = self.topics.get(topic).filter(|shelf| shelf.head.epoch == at.epoch);
         shelf.is_some_and(|shelf| shelf.entries.get(&at.offset) == Some(&number))
             || self.lost.contains(&(topic.to_owned(), at.epoch.as_u64(), at.offset, number))
+    }
+
+    /// Whether a number was ever stored in a topic.
+    pub(crate) fn ever_held(&self, topic: &str, number: u64) -> bool {
+        self.ever.contains(&(topic.to_owned(), number))
     }
 
     /// Where a topic stands.

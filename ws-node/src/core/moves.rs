@@ -264,6 +264,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             let astray = planted::is(Bug::DrainAstray);
             let slot = if astray { Slot::new(session.slot.number() ^ 0x8000) } else { session.slot };
             let next = self.ring.next_home(slot, |member| !serves(member) || avoided(member));
+            // As at lookups: where all are avoided nobody is.
+            let suspects = &self.moves.suspects;
+            let any = || self.ring.next_home(slot, |member| !serves(member) || suspects.contains(member));
+            let next = next.or_else(any).filter(|_| !planted::is(Bug::DrainSilently));
             return next.map_or(Whereto::Unknown, |member| Whereto::There(member, MoveReason::Draining));
         }
         match self.ring.home(session.slot) {

@@ -7,6 +7,7 @@ use ws_node::decisions::{By, Course, LOOK, Over, is_alone};
 
 use super::event::Event;
 use super::process::id_of;
+use super::sockets::Socket;
 use super::{LEASE, World};
 use crate::plan::LOOKUPS;
 use crate::shared::{Life, News};
@@ -90,6 +91,10 @@ impl World {
             Over::Deadline => now_ms >= began_ms + DRAIN_MS,
         };
         self.shared.note(format_args!("{life} has drained: {over:?}"));
+        let forgotten = |socket: &&Socket| socket.life == life && socket.was_forgotten(began_ms, now_ms);
+        if let Some(socket) = self.sockets.values().find(forgotten).filter(|_| over == Over::Deadline) {
+            self.shared.fail(format_args!("{life} drained and never asked {} to move", socket.user));
+        }
         if !right {
             self.shared.fail(format_args!(
                 "{life} ends its drain after {} ms, {over:?}, with {sessions} sessions that have somewhere to go",

@@ -19,6 +19,10 @@ use crate::sinks::{Outbox, frame_of, text_of};
 const PONG_MS: u64 = 10_000;
 /// How long a client may take nothing.
 const STALL_MS: u64 = 10_000;
+/// How long at least until a session is asked to move again.
+const PAUSE_MS: u64 = 10_000;
+/// How long until a node that drains has asked everybody.
+const ASKED_MS: u64 = 5_000;
 /// How long until the first frame.
 const HELLO_MS: u64 = 10_000;
 
@@ -49,10 +53,20 @@ pub(super) struct Socket {
     /// It was slow, or mute, at some time.
     pub(super) was_slow: bool,
     pub(super) offers: u32,
-    /// When it was first asked to leave a node that drains.
+    /// When it was first asked to leave a node that drains, and when it was asked to move last, whyever.
     asked_ms: Option<u64>,
+    offered_ms: Option<u64>,
     /// Whom the ticket says that the client could not reach.
     pub(super) avoid: Vec<String>,
+}
+
+impl Socket {
+    /// Whether a node that has drained for long should have asked it to move: it was there, and was not asked lately.
+    pub(super) fn was_forgotten(&self, began_ms: u64, now_ms: u64) -> bool {
+        let lately = self.offered_ms.is_some_and(|at_ms| now_ms < at_ms + PAUSE_MS);
+        let there = self.key.is_some() && self.greeted && self.client_open && !self.mute && !self.leaves;
+        there && self.asked_ms.is_none() && !lately && self.begun_ms.max(began_ms) + ASKED_MS <= now_ms
+    }
 }
 
 impl World {
@@ -111,6 +125,7 @@ impl World {
             was_slow: false,
             offers: 0,
             asked_ms: None,
+            offered_ms: None,
             avoid,
         };
         self.sockets.insert(id, socket);
@@ -285,6 +300,7 @@ impl World {
         self.tally.moved += 1;
         let Some(socket) = self.sockets.get_mut(&id) else { return };
         socket.offers += 1;
+        socket.offered_ms = Some(now_ms);
         let (life, user, avoid) = (socket.life, socket.user.clone(), socket.avoid.clone());
         let moved: serde_json::Value = serde_json::from_str(text_of(frame)).unwrap_or_default();
         if moved["reason"] == "draining" {
@@ -301,12 +317,15 @@ impl World {
             // From a node that goes away to the next one that does not, and lives.
             Some("draining") => {
                 let serves = |member: &Member| {
-                    let avoided = process.suspects.contains(member) || avoid.contains(&member.id);
-                    member.id != me && member.state == MemberState::Active && !avoided
+                    let suspect = process.suspects.contains(member);
+                    member.id != me && member.state == MemberState::Active && !suspect
                 };
                 let slot = ring.key().slot(&format!("u:{user}")).number();
                 let clockwise = (0..=u16::MAX).map(|step| Slot::new(slot.wrapping_add(step)));
-                let next = clockwise.filter_map(|slot| ring.home(slot)).find(|member| serves(member));
+                let homes =
+                    || clockwise.clone().filter_map(|slot| ring.home(slot)).filter(|member| serves(member));
+                // Where all are avoided nobody is.
+                let next = homes().find(|member| !avoid.contains(&member.id)).or_else(|| homes().next());
                 core.is_draining() && to.is_some_and(|to| next.is_some_and(|next| next.id == to.id))
             }
             _ => home.as_deref() != Some(&me) && to.is_some_and(|to| home.as_deref() == Some(&to.id)),

@@ -172,6 +172,7 @@ impl World {
         let ring = self.check_views()?;
         self.check_clients(&ring)?;
         self.check_applications()?;
+        self.check_everywhere()?;
         self.check_log(&ring).await
     }
 
@@ -231,6 +232,19 @@ impl World {
             }
             if let Some(number) = client.open.first() {
                 return Err(format!("{number} of {} was never answered", client.user));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was acknowledged to several users reached the log of each.
+    fn check_everywhere(&self) -> Result<(), String> {
+        let state = self.shared.state();
+        let sends = self.book.sends.iter().enumerate();
+        for (number, send) in sends.filter(|(_, send)| send.acked && send.durable && send.topics.len() > 1) {
+            let held = |topic: &&String| !state.log.ever_held(topic, number as u64);
+            if let Some(topic) = send.topics.iter().find(held) {
+                return Err(format!("{number} was acknowledged and never was in {topic}: {send:?}"));
             }
         }
         Ok(())

@@ -75,6 +75,25 @@ fn when_the_ring_says_so_all_its_sessions_are_asked_and_nobody_elses() {
 }
 
 #[test]
+fn whose_ticket_avoids_all_who_are_left_is_asked_all_the_same() {
+    let mut world = World::new(3);
+    let next = Arc::new(world.ring.drain("n0"));
+    let user = world.user_from_to(0, 1, &next);
+    let connect = |world: &mut World, avoid: &[&str]| {
+        let (key, memory) = world.admit(0, &user, avoid);
+        let now = world.now();
+        world.nodes[0].hello(key, &Hello::default(), now);
+        memory
+    };
+    let (one, both) = (connect(&mut world, &["n1"]), connect(&mut world, &["n1", "n2"]));
+    world.settle();
+    (0..3).for_each(|node| world.show(node, &next));
+    world.settle();
+    world.pass(100);
+    assert_eq!((moves(&one), moves(&both)), (asked("n2"), asked("n1")));
+}
+
+#[test]
 fn who_stays_is_asked_each_ten_seconds_and_closed_when_the_offer_is_over() {
     let mut world = World::new(2);
     let next = Arc::new(world.ring.drain("n0"));
