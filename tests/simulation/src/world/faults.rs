@@ -43,6 +43,7 @@ impl World {
             Fault::Copy => self.copy(),
             Fault::StoreEmpty => {
                 self.store.flush();
+                self.forget_reaps();
                 self.shared.state().log.rolled_back(None);
             }
             Fault::MembershipOlder => self.membership_older(),
@@ -148,6 +149,7 @@ impl World {
     fn membership_older(&mut self) {
         let stored = self.copied_record.lock().clone().unwrap_or(Stored::Absent);
         self.store.overwrite(SERVICE, stored);
+        self.forget_reaps();
         // Whoever puts the ring back says that the log may have lost something, too.
         self.shared.state().log.losses += 1;
     }
@@ -173,7 +175,13 @@ impl World {
             _ => Stored::Record(self.forged()),
         };
         self.store.overwrite(SERVICE, stored);
+        self.forget_reaps();
         self.shared.state().log.losses += 1;
+    }
+
+    /// The store's own memory of them is gone, and with it the guard's.
+    fn forget_reaps(&self) {
+        self.reaps.lock().clear();
     }
 
     /// A ring of strangers, signed by strangers.
