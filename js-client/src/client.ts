@@ -33,12 +33,12 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
   const { random = Math.random, now = Date.now } = options;
   const isNew = dedupe();
   const waiters: Waiters = new Map();
-  /** Nothing is delivered after `close()`, not even what is on its way through the queue. */
+  /** Nothing is delivered after `close()`, not even what is on its way through the queue: what would be is done `later`, at `connect()`. */
   let open = false;
-  const live = (): boolean => open;
+  const later: (() => void)[] = [];
+  const live = (again?: () => void): boolean => open || !later.push(again as () => void);
   const emitter = emitterOf<Events<Data>>(live);
-  const webSocket = (): WebSocketConstructor | undefined =>
-    options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
+  const webSocket = (): WebSocketConstructor | undefined => options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
 
   const runner = run(initial(configOf(options, parts?.rules)), {
     lookup: lookupOf(options, random),
@@ -50,7 +50,7 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
     emit(name, value) {
       const { topic, id } = value as Message;
       if (name === "status") page(value.state !== "closed");
-      if (name === "message" && !(open && isNew(topic, id))) return;
+      if (name === "message" && !isNew(topic, id)) return;
       const group = groups?.of(name === "presence" ? `g:${value.group}` : topic);
       if (group) group.emit(name as "message", value as Message);
       // A group's messages are its handles' alone.
@@ -73,6 +73,7 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
       const begin = ({ resolve, reject }: Waiter<void>): void => {
         if (!webSocket()) return reject(new RingdialError("no_websocket", "", false));
         open = true;
+        later.splice(0).forEach((again) => queueMicrotask(again));
         off = emitter.on("status", (status) => {
           if (status.state === "connected") resolve();
           if (status.state === "closed") reject(status.cause ?? new RingdialError("closed", "", false));

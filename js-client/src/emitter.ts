@@ -1,5 +1,5 @@
 /** Typed listeners. */
-/** Messages kept for the first listener. */
+/** Messages kept for a listener, or for `connect()`. */
 const HELD_MAX = 256;
 
 export interface Emitter<Events> {
@@ -7,13 +7,14 @@ export interface Emitter<Events> {
   emit<K extends keyof Events>(name: K, value: Events[K]): void;
 }
 
-/** Messages are given while it is `live`. */
-export function emitterOf<Events>(live: () => boolean): Emitter<Events> {
+/** Messages are given while it is `live`. If it is not, it runs what it is given once it is again. */
+export function emitterOf<Events>(live: (again: () => void) => boolean): Emitter<Events> {
   const listeners = new Set<readonly [name: PropertyKey, run: (value: never) => void]>();
-  /** Messages that came before the first listener; undefined once it has had them. */
+  /** Messages that came before the first listener, or that `close()` kept from being given; undefined once they have been. */
   let held: unknown[] | undefined = [];
   const emit = (name: PropertyKey, value: unknown): void => {
-    if (name === "message" && held) return void (held.push(value) > HELD_MAX && held.shift());
+    // The position is past it: what is not held comes never.
+    if (name === "message" && (held ??= live(release) ? undefined : [])) return void (held.push(value) > HELD_MAX && held.shift());
     for (const [wanted, run] of [...listeners]) {
       try {
         if (wanted === name) run(value as never);
@@ -26,9 +27,10 @@ export function emitterOf<Events>(live: () => boolean): Emitter<Events> {
     }
   };
   const release = (): void => {
+    if (![...listeners].some(([name]) => name === "message")) return;
     const messages = held ?? [];
     held = undefined;
-    for (const message of messages) if (live()) emit("message", message);
+    for (const message of messages) emit("message", message);
   };
   return {
     on(name, run) {

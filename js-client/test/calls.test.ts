@@ -77,6 +77,79 @@ describe("within listeners", () => {
   });
 });
 
+describe("what close() kept from being given comes with the next connect()", () => {
+  /** Closed: what was given until then. Connected again at n1, which then says 7. */
+  async function again({ client, n1 }: Awaited<ReturnType<typeof scene>>, got: unknown[], topic: string, until_: number): Promise<void> {
+    await until("closed", () => client.status.state === "closed");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const before = [...got];
+    const connecting = client.connect();
+    const there = await n1.peer();
+    const hello = await there.welcome("n1", { topics: { [topic]: head(until_) } });
+    expect(hello["resume"]).toMatchObject({ [topic]: { offset: until_ } });
+    await connecting;
+    there.send(durable(topic, until_ + 1));
+    await settled(there);
+    expect(before).toEqual(before.slice(0, 1));
+  }
+
+  it("of what waited for the first listener", async () => {
+    const all = await scene();
+    for (const offset of [4, 5, 6]) all.peer.send(durable("u:alice", offset));
+    await settled(all.peer);
+    const got: unknown[] = [];
+    all.client.on("message", ({ offset }) => (got.push(offset), offset === 4 && void all.client.close()));
+    await again(all, got, "u:alice", 6);
+    expect(got).toEqual([4, 5, 6, 7]);
+  });
+
+  it("of a group whose listener is gone: to the next one", async () => {
+    const all = await scene({});
+    const group = await joined(all.client, all.peer);
+    for (const offset of [6, 7, 8]) all.peer.send(durable("g:x", offset));
+    await settled(all.peer);
+    const got: unknown[] = [];
+    const off = group.on("message", ({ offset }) => (off(), got.push(offset), void all.client.close()));
+    await again(all, got, "g:x", 8);
+    expect(got).toEqual([6]);
+    const next = offsetsOf(group);
+    await until("given", () => next.length === 3);
+    expect(next).toEqual([7, 8, 9]);
+  });
+
+  it("the message that told of a gap", async () => {
+    const all = await scene();
+    const got = offsetsOf(all.client);
+    await settled(all.peer);
+    all.client.on("gap", () => void all.client.close());
+    all.peer.send(durable("u:alice", 9));
+    await again(all, got, "u:alice", 9);
+    expect(got).toEqual([9, 10]);
+  });
+
+  it("one message is given to all its listeners or to none, whichever of them closes", async () => {
+    const all = await scene();
+    const got: unknown[] = [];
+    all.client.on("message", ({ offset }) => (got.push(`a${offset}`), offset === 4 && void all.client.close()));
+    all.client.on("message", ({ offset }) => got.push(`b${offset}`));
+    await settled(all.peer);
+    all.peer.send(durable("u:alice", 4));
+    await until("closed", () => all.client.status.state === "closed");
+    expect(got).toEqual(["a4", "b4"]);
+  });
+
+  it("what waits stays if the first listener is gone before it could be given anything", async () => {
+    const { client, peer } = await scene();
+    peer.send(durable("u:alice", 4));
+    await settled(peer);
+    client.on("message", () => {})();
+    await settled(peer);
+    const got = offsetsOf(client);
+    await until("given", () => got.length > 0);
+    expect(got).toEqual([4]);
+  });
+});
+
 describe("after the end", () => {
   it("a loop of a handle that was left is over, and it takes no listeners, while another one lives", async () => {
     const { client, peer } = await scene({});
