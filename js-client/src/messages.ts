@@ -35,16 +35,21 @@ export function messagesOf<Data>(source: Source<Data>, { signal, buffer = 1_000 
   const { ended } = source;
   if (ended) end(ended[0]);
   if (signal?.aborted) end();
-  return (async function* () {
-    try {
-      for (;;) {
-        while (held[0]) yield held.shift() as Message<Data>;
-        if (failure) throw failure;
-        if (over) return;
-        await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      end();
+  const loop = (async function* () {
+    for (;;) {
+      while (held[0]) yield held.shift() as Message<Data>;
+      if (failure) throw failure;
+      if (over) return;
+      await new Promise<void>((resolve) => (wake = resolve));
     }
   })();
+  // A generator that has not begun, or that waits, does not run its `finally` by these.
+  for (const name of ["return", "throw"] as const) {
+    const finish = loop[name].bind(loop);
+    loop[name] = (value) => {
+      end();
+      return finish(value);
+    };
+  }
+  return loop;
 }

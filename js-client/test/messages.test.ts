@@ -67,4 +67,40 @@ describe("a loop over a group's messages", () => {
     expect(given).toEqual([6, 7, 8]);
     await expect(loop.next()).rejects.toMatchObject({ code: "overflow", message: expect.stringContaining("buffer") });
   });
+
+  it.each([
+    ["return()", (loop: AsyncIterator<unknown>) => loop.return?.()],
+    ["throw()", (loop: AsyncIterator<unknown>) => loop.throw?.(new Error("enough")).catch((error: Error) => error)],
+  ])("ends with %s: before the first next(), within one that waits, and between two", async (_, finish) => {
+    const { client, peer } = await scene();
+    const group = await joined(client, peer);
+    const unread = Array.from({ length: 2 }, () => group.messages({ buffer: 1 }));
+    for (const loop of unread) await finish(loop);
+    const waiting = group.messages();
+    const next = waiting.next();
+    await finish(waiting);
+    expect(await next).toMatchObject({ done: true });
+    const read = group.messages({ buffer: 1 });
+    peer.send(durable("g:x", 6));
+    expect(await read.next()).toMatchObject({ value: { offset: 6 } });
+    await finish(read);
+    for (const offset of [7, 8, 9]) peer.send(durable("g:x", offset));
+    await settled(peer);
+    // Whoever still listened would have an overflow, or messages.
+    for (const loop of [...unread, waiting, read]) expect(await loop.next()).toMatchObject({ done: true });
+  });
+
+  it("ends with what a loop's body throws, as with break", async () => {
+    const { client, peer } = await scene();
+    const group = await joined(client, peer);
+    const loop = group.messages({ buffer: 1 });
+    peer.send(durable("g:x", 6));
+    const body = async (): Promise<void> => {
+      for await (const { offset } of loop) throw new Error(`at ${offset}`);
+    };
+    await expect(body()).rejects.toThrow("at 6");
+    for (const offset of [7, 8]) peer.send(durable("g:x", offset));
+    await settled(peer);
+    expect(await loop.next()).toMatchObject({ done: true });
+  });
 });

@@ -6,7 +6,7 @@ import { bundle } from "../scripts/bundle.mjs";
 /** Of what is published, private names shortened. The README says what costs what; 6,000 is the aim for the core. */
 const BUDGETS: readonly (readonly [entry: string, bytes: number])[] = [
   ["core.ts", 6_880],
-  ["index.ts", 8_560],
+  ["index.ts", 8_600],
   ["react.ts", 900],
 ];
 
