@@ -1,6 +1,6 @@
 /** The fake cluster of `ringdial/testing`, as an application's tests use it. */
 import { afterEach, describe, expect, it } from "vitest";
-import { type Client, createClient, type Message } from "../src/index.js";
+import { type Client, createClient, type LookupFunction, type Message, type WebSocketConstructor } from "../src/index.js";
 import { type FakeCluster, type FakeClusterOptions, fakeCluster } from "../src/testing.js";
 import { until } from "./fake.js";
 
@@ -127,6 +127,35 @@ describe("the fake cluster", () => {
     const carol = await start(fake, "carol");
     const all = carol.client.group<number>("x", { since: { offset: 0 } }).messages();
     expect([(await all.next()).value?.data, (await all.next()).value?.data]).toEqual([1, 2]);
+  });
+
+  it("refuses what nodes refuse: places that are none, names that are none, too many", async () => {
+    const fake = cluster();
+    const { client } = await start(fake, "alice");
+    const epoch = "00000000000000aa";
+    const none = [{ offset: 3 }, { epoch: "aa", offset: 3 }, { epoch, offset: 1.5 }, { epoch, offset: -1 }, { epoch, offset: "3" }, { epoch }, null];
+    for (const since of none.slice(0, 3)) {
+      await expect(client.group("x", { since: since as never }).joined).rejects.toMatchObject({ code: "bad_request", retryable: false });
+    }
+    await expect(client.group("x".repeat(257)).joined).rejects.toMatchObject({ code: "bad_id" });
+    const { lookup, WebSocket } = fake.options("bob");
+    const { url, protocols } = await (lookup as LookupFunction)({ reason: "first", avoid: [], signal: new AbortController().signal } as never);
+    const socket = new (WebSocket as WebSocketConstructor)(url, [...protocols]);
+    const said: { op: string; ref?: unknown; code?: string; topics?: object }[] = [];
+    socket.onmessage = ({ data }) => said.push(JSON.parse(data as string));
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const hello = (more: object): void => socket.send(JSON.stringify({ op: "hello", ...more }));
+    for (const place of none) hello({ resume: { "g:x": place } });
+    hello({ groups: ["a\nb"] });
+    hello({ groups: Array.from({ length: 258 }, (_, i) => `g${i}`) });
+    // It counts as not said: another may follow.
+    hello({ resume: { "g:x": { offset: 0 }, "g:y": { epoch, offset: 3 }, "g:z": { epoch: null, offset: 0 } } });
+    await until("welcome", () => said.some(({ op }) => op === "welcome"));
+    const refused = said.slice(0, said.findIndex(({ op }) => op === "welcome"));
+    expect(refused.map(({ code }) => code)).toEqual([...none.map(() => "bad_request"), "bad_id", "too_many_groups"]);
+    expect(refused.every((frame) => frame.op === "error" && !("ref" in frame))).toBe(true);
+    expect(said[refused.length]?.topics).toMatchObject({ "g:x": { recovered: true }, "g:y": { recovered: false }, "g:z": { recovered: true } });
+    socket.close();
   });
 
   it("falls silent, which only a probe tells", async () => {

@@ -132,3 +132,16 @@ test('unknown fields are ignored, and a strict reading finds them', () => {
   assert.match(strict('client/send', deep) ?? '', /unevaluated/);
   assert.match(loose('client/send', { op: 'send', to: { user: 'a', group: 'b' }, data: 1 }) ?? '', /exactly one/);
 });
+
+test('an offset without its epoch is the beginning, as nodes have it', () => {
+  const epoch = '00000000000000aa';
+  for (const since of [{ offset: 0 }, { epoch, offset: 0 }, { epoch, offset: 7 }]) {
+    assert.equal(loose('client/join', { op: 'join', group: 'x', since }), undefined);
+    assert.equal(strict('client/hello', { op: 'hello', resume: { 'g:x': since } }), undefined);
+  }
+  for (const since of [{ offset: 7 }, { epoch }, { epoch: 'aa', offset: 7 }]) {
+    assert.match(loose('client/join', { op: 'join', group: 'x', since }) ?? '', /since/);
+    assert.match(loose('client/hello', { op: 'hello', resume: { 'g:x': since } }) ?? '', /resume/);
+  }
+  assert.match(strict('client/join', { op: 'join', group: 'x', since: { offset: 0, later: 1 } }) ?? '', /unevaluated/);
+});

@@ -10,7 +10,7 @@ export interface Stored {
 
 /** What a client says of where it stands. */
 export interface Place {
-  readonly epoch?: string;
+  readonly epoch?: string | null;
   readonly offset: number;
 }
 
@@ -51,12 +51,13 @@ export class Log {
   /** Undefined: from the head on. */
   since(place: Place | undefined): Missed {
     if (!place) return { entries: [] };
-    const { epoch = this.epoch, offset } = place;
+    const { offset } = place;
+    const epoch = place.epoch ?? this.epoch;
     if (epoch !== this.epoch || offset > this.head) {
       return { gap: { epoch: this.epoch, after: offset, before: this.first, reason: "log_lost" }, entries: this.entries };
     }
     const entries = this.entries.filter((entry) => entry.offset > offset);
-    if (offset >= this.first - 1 || place.epoch === undefined) return { entries };
+    if (offset >= this.first - 1 || !place.epoch) return { entries };
     return { gap: { epoch: this.epoch, after: offset, before: this.first, reason: "trimmed" }, entries };
   }
 

@@ -1,5 +1,6 @@
 /** One session at a fake node: what docs/PROTOCOL.md says of the frames of clients and their answers. */
 import type { Frame } from "../wire.js";
+import { faultOfHello, faultOfJoin } from "./fields.js";
 import type { Hub } from "./hub.js";
 import type { Place } from "./log.js";
 import type { FakeSocket, Peer } from "./socket.js";
@@ -64,9 +65,12 @@ export class Session implements Peer {
     this.socket.finish(1000, "done");
   }
 
-  #hello({ replaces, groups = [], resume = {} }: Frame): void {
-    const places = resume as Record<string, Place>;
-    const wanted = [`u:${this.user}`, ...(groups as string[]).map((group) => `g:${group}`), ...Object.keys(places)];
+  /** One that is refused counts as not said: another may follow. */
+  #hello(frame: Frame): void {
+    const fault = faultOfHello(frame);
+    if (fault) return this.say("error", refused(fault));
+    const [groups, places] = [(frame["groups"] ?? []) as string[], (frame["resume"] ?? {}) as Record<string, Place>];
+    const wanted = [`u:${this.user}`, ...groups.map((group) => `g:${group}`), ...Object.keys(places)];
     const topics: Record<string, Fields> = {};
     for (const topic of new Set(wanted)) topics[topic] = this.#enter(topic, places[topic]);
     this.welcomed = true;
@@ -74,7 +78,7 @@ export class Session implements Peer {
     const told = { session: this.id, user: this.user, node: this.node, ring: { version: 1, signature: "0000000000000000" } };
     this.say("welcome", { ...told, heartbeat_ms: this.hub.heartbeatMs, retry_spread_ms: this.hub.spreadMs, limits, topics });
     for (const topic of this.topics) this.#follows(topic, places[topic]);
-    this.hub.replaced(this, replaces as string | undefined);
+    this.hub.replaced(this, frame["replaces"] as string | undefined);
   }
 
   /** What `welcome`, or the answer to `join`, says of a topic. */
@@ -108,6 +112,8 @@ export class Session implements Peer {
       case "send":
         return this.hub.send(this.user, frame);
       case "join": {
+        const fault = faultOfJoin(frame);
+        if (fault) return refused(fault);
         const known = this.topics.has(topic) && !frame["since"];
         const standing = known ? { epoch: this.hub.log(topic).epoch, offset: this.hub.log(topic).head, recovered: true } : this.#enter(topic, frame["since"] as Place);
         return "error" in standing ? refused(String(standing["error"])) : { topic, ...standing };
