@@ -5,9 +5,14 @@ import { chromium } from 'playwright-core';
 const EXECUTABLE = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-/** @param {import('node:test').TestContext} t it is closed after this test @returns {Promise<import('playwright-core').Browser>} */
-export async function browser(t) {
-  const launched = await chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS, headless: true });
+/**
+ * @param {import('node:test').TestContext} t it is closed after this test
+ * @param {{ remembersPages?: boolean }} [options] whether pages that are left are kept for whoever comes back, as users have it; Playwright has it not
+ * @returns {Promise<import('playwright-core').Browser>}
+ */
+export async function browser(t, { remembersPages = false } = {}) {
+  const ignoreDefaultArgs = remembersPages ? ['--disable-back-forward-cache'] : [];
+  const launched = await chromium.launch({ executablePath: EXECUTABLE, args: ARGUMENTS, ignoreDefaultArgs, headless: true });
   t.after(() => launched.close());
   return launched;
 }

@@ -12,6 +12,8 @@ const TIMEOUT = { timeout: 15_000 };
 const API_KEY = 'a-key-of-the-back-end-of-32-bytes-at-least';
 /** What Chromium says of what cannot be reached. */
 const UNREACHED = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_REFUSED/;
+/** What Chromium says of the WebSocket of a page that it keeps for whoever comes back. */
+const KEPT = /WebSocket connection to .* failed: Page entered Back-Forward Cache/;
 
 /** Somebody opens the page and talks to somebody. @param {import('playwright-core').Browser} chromium @param {string} url @param {string} me @param {string} to */
 async function talker(chromium, url, me, to) {
@@ -112,7 +114,7 @@ test('a page without a network is back as soon as there is one again', { within_
   assert.deepEqual([...one.faults, ...faults], []);
 });
 
-test('a page that was frozen, or left and come back to, has all that was said', { within_ms: 120_000 }, async (t) => {
+test('a page that was frozen has all that was said', { within_ms: 120_000 }, async (t) => {
   const url = await ringdial(t);
   const chromium = await browser(t);
   const [, ada, bea] = await strangers(url);
@@ -123,15 +125,39 @@ test('a page that was frozen, or left and come back to, has all that was said', 
   await one.page.locator('#messages .mine', { hasText: 'stored as number 1' }).waitFor(TIMEOUT);
   await developer.send('Page.setWebLifecycleState', { state: 'active' });
   await other.reads('are you asleep?');
+  assert.deepEqual(await other.lines(), ['are you asleep?'], 'each once, in order');
+  assert.deepEqual([...one.faults, ...other.faults], []);
+});
+
+test('a page that comes back from the back/forward cache, without its connection, has all that was said', { within_ms: 120_000 }, async (t) => {
+  const url = await ringdial(t);
+  const chromium = await browser(t, { remembersPages: true });
+  const [, ada, bea] = await strangers(url);
+  const [one, other] = [await talker(chromium, url, ada, bea), await talker(chromium, url, bea, ada)];
+  await one.say('before');
+  await other.reads('before');
+  await other.page.evaluate(watchShown);
   await other.page.goto('about:blank');
   await one.say('and now?');
   await one.page.locator('#messages .mine', { hasText: 'stored as number 2' }).waitFor(TIMEOUT);
-  await other.page.goBack();
+  // Nothing is loaded, so there is nothing to wait for but that it is there.
+  await other.page.goBack({ waitUntil: 'commit' });
   await other.reads('and now?');
-  const lines = await other.lines();
-  assert.ok(['are you asleep?,and now?', 'and now?'].includes(`${lines}`), `each once, in order: ${lines}`);
-  assert.deepEqual([...one.faults, ...other.faults], []);
+  assert.deepEqual(await other.page.evaluate(() => Reflect.get(window, 'shown')), [{ persisted: true }], 'the very page that was left');
+  assert.deepEqual(await other.lines(), ['before', 'and now?'], 'each once, in order');
+  await other.say('here I am');
+  await one.reads('here I am');
+  assert.deepEqual(one.faults, []);
+  assert.deepEqual(other.faults.map((fault) => KEPT.test(fault)), [true], 'Chromium says that it ended the connection, and nothing else');
 });
+
+/** Runs in the page: how it is shown from now on. */
+function watchShown() {
+  /** @type {{ persisted: boolean }[]} */
+  const shown = [];
+  Reflect.set(window, 'shown', shown);
+  addEventListener('pageshow', ({ persisted }) => shown.push({ persisted }));
+}
 
 test('pages meet in a group', { within_ms: 120_000 }, async (t) => {
   const url = await ringdial(t);
