@@ -6,7 +6,7 @@ import { build } from "esbuild";
 
 const NAMES = `
   absent again ask asked avoided behind bytes closed config counter detached dial dispatch effects failures grant heardAt heartbeatMs
-  inside leaving link mostBytes named offer old pending phase places policy refreshed refuse renewable replied roll rules runner said sends silent
+  inside leaving link mostBytes named offer old pending phase places policy refreshed refusal refuse renewable replied roll rules runner said sends silent
   socket spreadMs stood suspect text until waiters want webSocket what
 `;
 

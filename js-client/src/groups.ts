@@ -4,7 +4,8 @@ import { RingdialError } from "./errors.js";
 import { messagesOf, type Source } from "./messages.js";
 import type { Requests, Waiters } from "./requests.js";
 import type { Runner } from "./shell/runner.js";
-import type { Client, Events, Group, GroupEvents, GroupOptions, Position } from "./types.js";
+import type { Client, Events, Group, GroupEvents, GroupOptions, Position, Since } from "./types.js";
+import { bytesOf } from "./wire.js";
 
 /** A group as long as somebody uses it. */
 interface Room {
@@ -25,6 +26,28 @@ export interface Means extends Requests {
   /** Whether messages are delivered. */
   readonly live: () => boolean;
   readonly on: Emitter<Events>["on"];
+}
+
+/** As the node has it: it would refuse the whole `hello`, and whatever is in it, for one that is wrong. */
+function isName(name: unknown): boolean {
+  try {
+    return typeof name === "string" && /^[^\0-\x1f\x7f-\x9f]+$/.test(name) && bytesOf(name) <= 256;
+  } catch {
+    return false;
+  }
+}
+
+function isPlace({ epoch, offset }: Partial<Position>): boolean {
+  const known = typeof epoch === "string" && /^[\da-f]{16}$/.test(epoch);
+  return Number.isSafeInteger(offset) && (known ? (offset as number) >= 0 : epoch === undefined && offset === 0);
+}
+
+/** Throws `bad_request`. */
+function check(name: unknown, since: Since | undefined): void {
+  const wrong = !isName(name)
+    ? "a group's name has 1 to 256 bytes of UTF-8 without control characters"
+    : since && !isPlace(since) && "`since` is a position, `{ epoch, offset }`, or `{ offset: 0 }`";
+  if (wrong) throw new RingdialError("bad_request", wrong, false);
 }
 
 export function groupsOf(means: Means): Groups {
@@ -64,7 +87,7 @@ export function groupsOf(means: Means): Groups {
   return {
     of: (topic) => rooms.get(topic)?.emitter,
     group<Data>(name: string, options: GroupOptions = {}) {
-      if (!name || typeof name !== "string") throw new RingdialError("bad_request", "a group has a name", false);
+      check(name, options.since);
       const topic = `g:${name}`;
       const room = enter(topic, options);
       return handleOf<Data>(name, room, means, () => exit(topic, room));

@@ -34,6 +34,14 @@ export function readGrant(value: unknown): LookupAnswer | undefined {
   return grant?.url && Array.isArray(grant.protocols) ? (grant as LookupAnswer) : undefined;
 }
 
+/** What each byte that is no letter becomes in a URL. */
+const ESCAPED = /%../g;
+
+/** Bytes of UTF-8. Throws for what is no text, such as half a pair of surrogates. */
+export function bytesOf(text: string): number {
+  return encodeURIComponent(text).replace(ESCAPED, "-").length;
+}
+
 /** A number of milliseconds from outside, if it is one. */
 export function positive(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value < Infinity ? value : undefined;

@@ -10,6 +10,8 @@ import { resume, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
 
 const AVOID_MAX = 8;
+/** How long a refused `hello` waits for the node's close code. */
+const CLOSE_MS = 500;
 
 /** Opens a socket. */
 export function dial(t: Turn, grant: LookupAnswer): void {
@@ -25,9 +27,16 @@ export function greet(t: Turn, { socket }: Dial): void {
   act(t, "write", socket, JSON.stringify(hello));
 }
 
-/** The node did not open, or did not answer `hello`, in time. */
+/** The node refused the `hello`. A close that follows has the last word, with its code. */
+export function declined(t: Turn, attempt: Dial): void {
+  t.dial = { ...attempt, refusal: t.said };
+  if (!attempt.refusal) act(t, "arm", "loop", CLOSE_MS);
+}
+
+/** The node did not open, did not answer `hello` in time, or refused it. */
 export function overdue(t: Turn, attempt: Dial): void {
-  failed(t, attempt, failure("lost", "connect_timeout"));
+  const { refusal: error } = attempt;
+  failed(t, attempt, error ? { policy: error.retryable ? "later" : "stop", error } : failure("lost", "connect_timeout"));
 }
 
 /** A close code, with the `error` that the node may have sent before it. Without a policy of its own it is called `lost`. */

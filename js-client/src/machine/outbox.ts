@@ -7,17 +7,14 @@
  */
 import { RingdialError } from "../errors.js";
 import type { Ack } from "../types.js";
-import { type Frame, positive } from "../wire.js";
+import { bytesOf, type Frame, positive } from "../wire.js";
 import type { Entry } from "./state.js";
 import { act, type Turn } from "./turn.js";
-
-/** What each byte that is no letter becomes in a URL. */
-const ESCAPED = /%../g;
 
 /** Takes in a send, or says why not. */
 export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean): void {
   const { config, sends, phase } = t;
-  const bytes = encodeURIComponent(text).replace(ESCAPED, "-").length;
+  const bytes = bytesOf(text);
   const full = sends.length >= config.maxMessages || sends.reduce((sum, entry) => sum + entry.bytes, bytes) > config.maxBytes;
   const over = phase === "idle" || phase === "closed";
   if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over, t));

@@ -90,6 +90,8 @@ export interface Topic {
 export interface Dial {
   readonly socket: number;
   readonly grant: LookupAnswer;
+  /** What the node said against its `hello`. */
+  readonly refusal?: RingdialError | undefined;
 }
 
 /** A socket after `welcome`. */

@@ -12,7 +12,7 @@
 import type { Message } from "../types.js";
 import { bare, PONG } from "../wire.js";
 import { lost, ofLink, part, probe, silence } from "./connected.js";
-import { arrived, closed, failed, greet, type Welcome } from "./dial.js";
+import { arrived, closed, declined, failed, greet, type Welcome } from "./dial.js";
 import { answered, errorOf, expire, flush, orphan, remove, send } from "./outbox.js";
 import { begin, end, granted, look, next, retry } from "./seeking.js";
 import { type Event, type Happening, type Next, type State, statusOf } from "./state.js";
@@ -88,6 +88,7 @@ const handlers: Handlers = {
     if (!socketsOf(t).includes(socket)) return;
     const { op } = frame;
     t.said = op === "error" && !("ref" in frame) ? errorOf(frame) : undefined;
+    if (t.said && socket === t.dial?.socket) declined(t, t.dial);
     if (socket === t.link?.socket) ofLink(t, t.link, frame);
     if (op === "ping") act(t, "write", socket, PONG);
     // Messages may come before `welcome`: the node follows the inbox from `hello` on.
