@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const NAMES = `
-  absent again ask asked avoided behind bytes closed config counter detached dial dispatch effects failures grant heardAt heartbeatMs
-  inside leaving link mostBytes named offer old pending phase places policy refreshed refusal refuse renewable replied roll rules runner said sends silent
-  socket spreadMs stood suspect text until waiters want webSocket what
+  absent again ask asked avoided behind burstMs bytes closed config cost counter detached dial dispatch effects failures grant heardAt heartbeatMs
+  inside leaving link mostBytes named offer old paidAt pending phase places policy refreshed refusal refuse renewable replied roll rules runner said sends silent
+  socket spreadMs stepMs stood suspect text until waiters want webSocket what
 `;
 
 export const PRIVATE = NAMES.trim().split(/\s+/);

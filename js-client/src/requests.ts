@@ -2,6 +2,7 @@
 import { RingdialError } from "./errors.js";
 import type { Runner } from "./shell/runner.js";
 import type { Client, Signal } from "./types.js";
+import { bytesOf } from "./wire.js";
 
 /** Who waits for an answer. */
 export interface Waiter<T> {
@@ -26,7 +27,7 @@ export function requestsOf(dispatch: Runner["dispatch"], waiters: Waiters, name:
       if ("to" in fields && !fields.to) throw new TypeError("to nobody");
       const text = JSON.stringify({ ...fields, ref: silent ? undefined : ref });
       waiters.set(ref, waiter);
-      dispatch("send", ref, text, ephemeral || silent, silent);
+      dispatch("send", ref, text, ephemeral || silent, silent, costOf(fields));
     };
     return waiting(signal, begin, () => {
       if (waiters.delete(ref)) dispatch("cancel", ref);
@@ -40,6 +41,12 @@ export function requestsOf(dispatch: Runner["dispatch"], waiters: Waiters, name:
       return request({ op: "send", to, data: data ?? null, key: named, ephemeral: passed || undefined }, signal, passed, !ack);
     },
   };
+}
+
+/** As how many sends the node counts it: every inbox gets a message of its own. */
+function costOf({ to, data }: { to?: { users?: readonly string[] }; data?: unknown }): number {
+  const count = to?.users?.length;
+  return count ? Math.max(1, Math.floor(count / 50), Math.floor((count * bytesOf(JSON.stringify(data))) / 65_536)) : 1;
 }
 
 /** A promise that a signal can end early. `after` is called at its end, whichever it is. */

@@ -15,6 +15,7 @@ const EVENTS = 80;
 Error.stackTraceLimit = 0;
 const TOPICS = { "u:u": { epoch: "a", offset: 3, recovered: true }, "g:x": { recovered: "pending" }, "g:y": { error: "forbidden" } };
 const WELCOME = { op: "welcome", session: "s", node: "n1", user: "u", heartbeat_ms: 20_000, retry_spread_ms: 1_000 };
+const LIMITS = { message_bytes: 1_000, sends_per_second: 0.2, sends_burst: 3 };
 const MOVED = { op: "moved", node: "n2", url: "ws://n2", protocols: ["a"], spread_ms: 1_000, reason: "r" };
 
 /** The ways from one state to another in docs/PROTOCOL.md. */
@@ -82,7 +83,7 @@ class World {
 
   meet(socket: number): Happening {
     const known = this.sockets.get(socket);
-    if (known?.opened) return ["heard", socket, WELCOME];
+    if (known?.opened) return ["heard", socket, this.one([WELCOME, { ...WELCOME, limits: LIMITS }])];
     if (known) known.opened = true;
     return ["opened", socket];
   }
@@ -138,6 +139,7 @@ class World {
     return this.one<Frame>([
       WELCOME,
       { ...WELCOME, session: "s2", node: "n2", topics: TOPICS },
+      { ...WELCOME, limits: LIMITS },
       { op: "ack", ref: join, topic: "g:x", epoch, offset, recovered: this.one([true, "pending"]) },
       { op: "error", ref: join, code: "x", temporary: this.random() < 0.5 },
       { op: "recovered", topic, epoch, offset, recovered: true },
@@ -250,8 +252,10 @@ class World {
       const places = refs.map((entry) => sent.indexOf(Number(entry.ref)));
       hold(places.every((place, i) => place > (places[i - 1] ?? -1)), "in order");
     }
+    const durable = this.state.sends.filter((entry) => !entry.ephemeral).map((entry) => entry.socket === link);
+    hold(!link || !durable.includes(false) || !durable.slice(durable.indexOf(false)).includes(true), "none overtakes one that the limits hold back");
     for (const { ephemeral, socket } of this.state.sends) {
-      if (link && !ephemeral) hold(socket === link, "a durable send is never held back");
+      if (link && !ephemeral) hold(socket === link || this.timers.has("pace"), "a durable send is held back only by the node's limits");
     }
   }
 }

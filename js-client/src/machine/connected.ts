@@ -2,6 +2,7 @@
 import { type Failure, failure } from "../codes.js";
 import { DETACH, type Frame, positive, PROBE, readGrant } from "../wire.js";
 import { dial } from "./dial.js";
+import { spend } from "./outbox.js";
 import { retry } from "./seeking.js";
 import type { Link } from "./state.js";
 import { gone, stand } from "./topics.js";
@@ -83,6 +84,7 @@ export function probe(t: Turn, link: Link, ms = t.config.probeMs): void {
   if (t.suspect) return;
   t.suspect = true;
   act(t, "write", link.socket, PROBE);
+  spend(t);
   act(t, "arm", "alive", ms);
 }
 

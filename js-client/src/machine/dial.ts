@@ -58,7 +58,7 @@ export interface Welcome extends Frame {
   readonly session: string;
   readonly user: string;
   readonly node: string;
-  readonly limits?: { readonly message_bytes?: number };
+  readonly limits?: { readonly message_bytes?: number; readonly sends_per_second?: number; readonly sends_burst?: number };
   /** Where the session stands in each of its topics. */
   readonly topics?: Readonly<Record<string, Record<string, unknown>>>;
 }
@@ -68,7 +68,10 @@ export function arrived(t: Turn, { socket, grant }: Dial, welcome: Welcome): voi
   const { link: old } = t;
   const { session, user, node, heartbeat_ms, retry_spread_ms, limits, topics = {} } = welcome;
   const mostBytes = limits?.message_bytes || Infinity;
-  const link = { socket, session, user, node, mostBytes, heartbeatMs: positive(heartbeat_ms) ?? 25_000, since: old?.since ?? t.now, heardAt: t.now };
+  const stepMs = 1_000 / (positive(limits?.sends_per_second) || Infinity);
+  const pace = { stepMs, burstMs: (positive(limits?.sends_burst) || Infinity) * stepMs || 0, paidAt: t.now };
+  const heartbeatMs = positive(heartbeat_ms) ?? 25_000;
+  const link = { socket, session, user, node, mostBytes, ...pace, heartbeatMs, since: old?.since ?? t.now, heardAt: t.now };
   t.link = link;
   t.phase = "connected";
   t.old = old?.socket ?? 0;

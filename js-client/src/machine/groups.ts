@@ -5,6 +5,7 @@
 import { RingdialError } from "../errors.js";
 import type { PresenceChange, Since } from "../types.js";
 import { bare, type Frame, positive } from "../wire.js";
+import { spend } from "./outbox.js";
 import type { GroupRules, Topic } from "./state.js";
 import { forget, gone, named, placeOf, put, stand } from "./topics.js";
 import { act, type Turn } from "./turn.js";
@@ -59,6 +60,7 @@ function ask(t: Turn): void {
     const since = inside === socket ? undefined : placeOf(topic);
     const what = leaving ? { op: "leave" } : { op: want, since, presence: presence || undefined };
     act(t, "write", socket, JSON.stringify({ ...what, ref, group: name.slice(2) }));
+    spend(t);
   }
 }
 

@@ -52,6 +52,8 @@ export interface Entry {
   readonly ephemeral: boolean;
   /** No answer will come: written is done. */
   readonly silent: boolean;
+  /** As how many sends the node counts it. */
+  readonly cost: number;
   /** Wall clock at which it fails. */
   readonly until: number;
   /** The socket that carried it last; 0: none. */
@@ -103,6 +105,12 @@ export interface Link {
   readonly heartbeatMs: number;
   /** The most that the node takes as one message, in bytes of UTF-8. */
   readonly mostBytes: number;
+  /** How long the node takes to allow one more send, in milliseconds; 0: no limit. */
+  readonly stepMs: number;
+  /** The same for as many as it allows at once. */
+  readonly burstMs: number;
+  /** Wall clock at which it allows as many again. */
+  readonly paidAt: number;
   /** Wall clock at which the client was last connected anew; a move does not change it. */
   readonly since: number;
   /** Wall clock of the last frame. */
@@ -165,6 +173,8 @@ export type TimerName =
   | "retire"
   /** The oldest send's time. */
   | "outbox"
+  /** Until the node allows the next send. */
+  | "pace"
   /** Until a `join` or `leave` is repeated that was refused for the time being. */
   | "join";
 
@@ -175,7 +185,7 @@ export type Happening =
   | ["wake"]
   | ["away", away: boolean]
   /** Any request that is answered; repeated on a new connection unless it is ephemeral. */
-  | ["send", ref: string, text: string, ephemeral: boolean, silent: boolean]
+  | ["send", ref: string, text: string, ephemeral: boolean, silent: boolean, cost?: number]
   | ["cancel", ref: string]
   /** Answered with `settle` or `fail` under the topic's name. */
   | ["follow", topic: string, since: Since | undefined, presence: boolean]

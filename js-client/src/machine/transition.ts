@@ -109,7 +109,7 @@ const handlers: Handlers = {
     else if (name === "loop") next(t);
     else if (name === "alive") t.link && silence(t, t.link);
     else if (name === "join") t.config.rules?.again(t);
-    // The old socket took too long. That of a later move has its own time.
-    else if (t.detached) t.old = 0;
+    // The old socket took too long. That of a later move has its own time. `pace` has none: what waits is written after any event.
+    else if (name === "retire" && t.detached) t.old = 0;
   },
 };
