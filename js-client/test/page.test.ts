@@ -80,6 +80,31 @@ describe("a page", () => {
     await until("connected", () => client.status.state === "connected");
   });
 
+  it.each([
+    ["hidden", () => (page.document.hidden = true)],
+    ["offline", () => (page.navigator.onLine = false)],
+  ])("that is %s from the beginning tries seldom, too", async (_, away) => {
+    const service = await stage.lookup();
+    const client = stage.client({ lookup: service.url, now: () => 1_000 });
+    away();
+    void client.connect();
+    for (let n = 0; n < 2; n++) (await service.next()).answer(503, {});
+    await until("waiting", () => client.status.state === "connecting" && client.status.attempt === 3);
+    expect(client.status).toMatchObject({ retryAt: 31_000 });
+  });
+
+  it("that was closed while offline, and is connected when that is over, tries as ever", async () => {
+    const [service, node] = [await stage.lookup(), await stage.node("n1")];
+    const { client } = await stage.connected(node, service);
+    page.navigator.onLine = false;
+    fire("offline");
+    await client.close();
+    page.navigator.onLine = true;
+    void client.connect();
+    for (let n = 0; n < 3; n++) (await service.next()).answer(503, {});
+    expect(client.status).toMatchObject({ state: "connecting" });
+  });
+
   it("back from the cache, its socket dead, looks for a new one at once", async () => {
     const [service, node] = [await stage.lookup(), await stage.node("n1")];
     const { client } = await stage.connected(node, service, { timeouts: { probeMs: 30 } });

@@ -11,15 +11,21 @@ interface Platform {
   removeEventListener?(name: string, listener: () => void): void;
 }
 
-/** Gives a function that listens, or no longer does. Listening twice is the same as once. */
+/** Gives a function that listens, or no longer does. Listening twice is the same as once. What is so when it begins is told, too. */
 export function pageOf(dispatch: Runner["dispatch"]): (listen: boolean) => void {
   const platform = globalThis as unknown as Platform;
-  const changed = (): void => {
+  let listens = false;
+  const tell = (): boolean => {
     const hidden = platform.document?.hidden ?? false;
     dispatch("away", hidden || platform.navigator?.onLine === false);
-    if (!hidden) dispatch("wake");
+    return hidden;
+  };
+  const changed = (): void => {
+    if (!tell()) dispatch("wake");
   };
   return (listen) => {
+    if (listen && !listens) tell();
+    listens = listen;
     for (const name of EVENTS) platform[listen ? "addEventListener" : "removeEventListener"]?.(name, changed);
   };
 }
