@@ -28,7 +28,10 @@ export async function begun<C extends CoreClient>(client: C, options: { readonly
   }
 }
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. Its `group` is there with `parts` only. */
+/**
+ * A client that has not begun: no socket and no request until `connect()`, and no timer but the one of what is sent before, which waits.
+ * Its `group` is there with `parts` only.
+ */
 export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Client<Data> {
   const { random = Math.random, now = Date.now } = options;
   const isNew = dedupe();

@@ -9,7 +9,7 @@ export { AuthError, RingdialError } from "./errors.js";
 export type { ErrorDetails } from "./errors.js";
 export type * from "./types.js";
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. */
+/** A client that has not begun: no socket and no request until `connect()`, and no timer but the one of what is sent before, which waits. */
 export function createClient<Data = unknown>(options: ClientOptions): CoreClient<Data> {
   return clientOf<Data>(options);
 }

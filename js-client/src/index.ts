@@ -9,7 +9,10 @@ export { AuthError, RingdialError } from "./errors.js";
 export type { ErrorDetails } from "./errors.js";
 export type * from "./types.js";
 
-/** A client that has not begun: no socket, no timer, no request until `connect()`. Throws `bad_options`. */
+/**
+ * A client that has not begun: no socket and no request until `connect()`, and no timer but the one of what is sent before, which waits.
+ * Throws `bad_options`.
+ */
 export function createClient<Data = unknown>(options: ClientOptions): Client<Data> {
   check(options);
   return clientOf<Data>(options, { rules: groupRules, handles: groupsOf });

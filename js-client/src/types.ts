@@ -343,7 +343,10 @@ export interface CoreClient<Data = unknown> {
   connect(options?: { readonly signal?: Signal }): Promise<void>;
   /** Adds a listener for the client's whole life, reconnects and moves included, and returns its removal. */
   on<K extends keyof Events<Data>>(name: K, listener: (value: Events<Data>[K]) => void): () => void;
-  /** Resolves with the node's acknowledgement. While there is no connection it waits for one, at most `timeouts.sendMs`. */
+  /**
+   * Resolves with the node's acknowledgement. While there is no connection, before {@link CoreClient.connect} too, it waits for one, at most
+   * `timeouts.sendMs`. After {@link CoreClient.close} it fails as `closed`.
+   */
   send(to: Target, data: unknown, options?: SendOptions): Promise<Ack>;
   /** What the log holds of one's own inbox. */
   history(options?: HistoryOptions): Promise<HistoryPage<Data>>;

@@ -28,9 +28,29 @@ describe("connecting", () => {
   it("does nothing before connect()", async () => {
     const service = await stage.lookup();
     let asked = 0;
-    const client = createClient({ lookup: service.url, token: () => String(++asked) });
-    await expect(client.send({ user: "bob" }, 1)).rejects.toMatchObject({ code: "closed", remedy: "connect()" });
+    const client = createClient({ lookup: service.url, token: () => String(++asked), timeouts: { sendMs: 50 } });
+    await expect(client.send({ user: "bob" }, 1)).rejects.toMatchObject({ code: "send_timeout", retryable: true });
     expect([asked, service.count, client.status.state]).toEqual([0, 0, "idle"]);
+    const sent = client.send({ user: "bob" }, 1);
+    void client.close();
+    await expect(sent).rejects.toMatchObject({ code: "closed", remedy: "connect()" });
+    await expect(client.send({ user: "bob" }, 1)).rejects.toMatchObject({ code: "closed", remedy: "connect()" });
+  });
+
+  it("brings what was sent before connect()", async () => {
+    const [service, node] = [await stage.lookup(), await stage.node("n1")];
+    service.always = node.grant();
+    const client = stage.client({ lookup: service.url });
+    const [sent, online] = [client.send({ user: "bob" }, 1), client.online(["bob"])];
+    void client.connect();
+    const peer = await node.peer();
+    await peer.welcome("n1");
+    for (const op of ["send", "online"]) {
+      const frame = await peer.frame();
+      expect(frame).toMatchObject({ op });
+      peer.send({ op: "ack", ref: frame["ref"], online: [] });
+    }
+    await Promise.all([sent, online]);
   });
 
   it("says what to do where there is no WebSocket", async () => {

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 /** `ringdial/react` with the real React, strict and on a server, and the fake cluster. */
-import { act, createElement as h, type ReactNode, StrictMode, useState } from "react";
+import { act, createElement as h, type ReactNode, StrictMode, useEffect, useState } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -46,6 +46,19 @@ function State(): ReactNode {
 }
 
 describe("the provider", () => {
+  it("has children ask already when they are mounted, which is before it is", async () => {
+    const said: unknown[] = [];
+    const Child = (): ReactNode => {
+      const client = useClient();
+      useEffect(() => void client.online(["bob"]).then(({ online }) => said.push(online), (error) => said.push(error.code)), [client]);
+      return null;
+    };
+    await show(clientOf("alice"), h(Child));
+    // Twice, as StrictMode has it.
+    await until("answers", () => said.length === 2);
+    expect(said).toEqual([[], []]);
+  });
+
   it("connects once under StrictMode, shows moves, and closes at its end", async () => {
     const client = clientOf("alice");
     const states: string[] = [];

@@ -13,12 +13,12 @@ import { bytesOf, type Frame, positive } from "../wire.js";
 import type { Entry, Link } from "./state.js";
 import { act, type Turn } from "./turn.js";
 
-/** Takes in a send, or says why not. */
+/** Takes in a send, or says why not. Before `connect` it waits as without a connection: its time runs. */
 export function send(t: Turn, ref: string, text: string, ephemeral: boolean, silent: boolean, cost = 1): void {
   const { config, sends, phase } = t;
   const bytes = bytesOf(text);
   const full = sends.length >= config.maxMessages || sends.reduce((sum, entry) => sum + entry.bytes, bytes) > config.maxBytes;
-  const over = phase === "idle" || phase === "closed";
+  const over = phase === "closed";
   if (over || full) return act(t, "fail", ref, new RingdialError(over ? "closed" : "outbox_full", "", !over, t));
   if (!sends[0]) act(t, "arm", "outbox", config.sendMs);
   t.sends = [...sends, { ref, text, bytes, ephemeral, silent, cost, until: t.now + config.sendMs, socket: 0 }];
