@@ -25,11 +25,11 @@ it("measures silence by the wall clock, from the last frame", () => {
   expect(machine.at(75_000, "timer", "alive").effects).toEqual([["arm", "alive", 5_000]]);
 });
 
-it("probes once the dead-line has passed, and ends the link a second later", () => {
-  const machine = new Machine().connected().at(60_000, "timer", "alive");
+it("probes once the dead-line has passed, and ends the link a second and a random part of the spread later", () => {
+  const machine = new Machine().connected({}, 30_000).at(60_000, "timer", "alive");
   expect(machine.names()).toEqual(["write 2", "arm alive"]);
-  expect(machine.effects).toContainEqual(["arm", "alive", 1_000]);
-  machine.at(61_000, "timer", "alive");
+  expect(machine.effects).toContainEqual(["arm", "alive", 16_000]);
+  machine.at(76_000, "timer", "alive");
   expect(machine.names()).toContain("drop 2");
   expect(machine.names()).toContain("look 3");
   expect(machine.state).toMatchObject({ phase: "reconnecting", cause: { code: "silent" } });

@@ -17,9 +17,9 @@ export class Machine {
   }
 
   /** Connected at time 0 with a heartbeat of 25 s: the dead-line is 60 s. The link is socket 2. */
-  connected(topics: object = {}): this {
+  connected(topics: object = {}, retry_spread_ms?: number): this {
     const grant = { url: "ws://n1", protocols: ["a"], node: "n1" };
-    const welcome = { op: "welcome", session: "s", user: "u", node: "n1", heartbeat_ms: 25_000, topics };
+    const welcome = { op: "welcome", session: "s", user: "u", node: "n1", heartbeat_ms: 25_000, retry_spread_ms, topics };
     return this.at(0, "connect").at(0, "granted", 1, grant).at(0, "opened", 2).at(0, "heard", 2, welcome);
   }
 

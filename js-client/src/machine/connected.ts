@@ -19,11 +19,14 @@ const HEALTHY_MS = 30_000;
 /** The same if nobody ended it: nodes that die one after the other are no reason to stay away from the next for ever longer. */
 const HELD_MS = 5_000;
 
-/** Arms the timer `alive`: for the dead-line, or to look at the clock before it. Asks the node if it has passed. */
+/**
+ * Arms the timer `alive`: for the dead-line, or to look at the clock before it. Asks the node if it has passed. All clients of a node that
+ * falls silent do that at once, so each bears it for a random time more before it looks for another node.
+ */
 export function guard(t: Turn, link: Link): void {
   const left = link.heardAt + link.heartbeatMs * 2 + GRACE_MS - t.now;
   if (left > 0) act(t, "arm", "alive", Math.min(left, LOOK_MS));
-  else probe(t, link, LAST_CHANCE_MS);
+  else probe(t, link, LAST_CHANCE_MS + Math.floor(t.roll * t.spreadMs));
 }
 
 /** What only the link's frames do. */
