@@ -1,6 +1,7 @@
 /** Which of several lookup urls is asked, and how often at most. */
 import { afterEach, describe, expect, it } from "vitest";
 import { delay } from "../src/backoff.js";
+import { RingdialError } from "../src/errors.js";
 import { lookupOf } from "../src/shell/lookup.js";
 import type { ResponseLike } from "../src/types.js";
 import { stage } from "./scene.js";
@@ -70,6 +71,30 @@ describe("several urls", () => {
       await last.welcome("n1");
     }
     expect([one.count, other.count].sort()).toEqual([0, 4]);
+  });
+});
+
+describe("what the application throws", () => {
+  const throwing = (error: unknown) => {
+    const reject = (): Promise<never> => Promise.reject(error);
+    return [lookupOf({ lookup: URLS, token: reject }, Math.random), lookupOf({ lookup: reject }, Math.random)].map((lookup) => lookup("start", [], signal));
+  };
+
+  it.each([[Object.assign(new Error("throttled"), { retryable: false, code: "UnknownEndpoint" })], [{ retryable: { throttling: true } }], [undefined], [null], ["no"]])(
+    "is tried again if it is not of ours, whatever fields it has: %j",
+    async (cause) => {
+      const failed = (code: string) => ({ policy: "lost", error: { code, retryable: true, ...(!!cause && { cause }) } });
+      expect(await Promise.all(throwing(cause))).toMatchObject(["token_failed", "lookup_failed"].map(failed));
+    },
+  );
+
+  it("is its word if it is of ours", async () => {
+    const stop = new RingdialError("banned", "", false);
+    const again = new RingdialError("busy", "", true, { retryAfterMs: 5 });
+    expect(await Promise.all([stop, again].flatMap(throwing))).toEqual([
+      ...[1, 2].map(() => ({ policy: "stop", error: stop })),
+      ...[1, 2].map(() => ({ policy: "lost", error: again })),
+    ]);
   });
 });
 

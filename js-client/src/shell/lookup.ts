@@ -25,9 +25,10 @@ export function lookupOf(options: ClientOptions, random: () => number): Lookup {
       if (readGrant(answer) || (answer as Failure | undefined)?.policy) return answer;
       return failure("lost", code, "no url and protocols");
     } catch (cause) {
-      // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use.
-      const said = (cause as Partial<RingdialError> | undefined)?.retryable;
-      return said === undefined ? failure("lost", code, String(cause), { cause }) : { policy: said ? "lost" : "stop", error: cause as RingdialError };
+      // An error of this package, of whichever copy, is the application's own word: it may say that trying again is no use. Others
+      // have `retryable` too, only ours have a remedy.
+      const error = cause as RingdialError | undefined;
+      return error?.remedy ? { policy: error.retryable ? "lost" : "stop", error } : failure("lost", code, String(cause), { cause });
     }
   };
 }
