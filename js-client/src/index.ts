@@ -18,7 +18,10 @@ export function createClient<Data = unknown>(options: ClientOptions): Client<Dat
   return clientOf<Data>(options, { rules: groupRules, handles: groupsOf });
 }
 
-/** Creates a client and connects it. Rejects if it stops first; aborting the signal closes it. */
+/**
+ * Creates a client and connects it. Rejects if it stops first, or if the signal is aborted before it is connected, which closes it; once it
+ * is connected the signal is of no effect.
+ */
 export function connect<Data = unknown>(options: ClientOptions & { readonly signal?: Signal }): Promise<Client<Data>> {
   return begun(createClient<Data>(options), options);
 }
