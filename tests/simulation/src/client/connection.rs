@@ -150,9 +150,13 @@ impl Connection {
             return wrong(stand);
         };
         let Some(epoch) = frame["epoch"].as_str().and_then(Epoch::from_hex) else { return wrong(stand) };
-        // Who asked for everything, and got nothing of it before it was lost, stands before its beginning.
-        let all =
-            (stand.wish == Wish::All && before == 1).then_some(Position { epoch: Epoch::new(0), offset: 0 });
+        // Who asked for everything, and got nothing of it before it was lost, stands before its beginning; also if what took
+        // its place was trimmed by the time that it was read.
+        let begins = match frame["reason"].as_str() {
+            Some("trimmed") => (after == 0).then_some(epoch),
+            _ => (before == 1).then_some(Epoch::new(0)),
+        };
+        let all = begins.filter(|_| stand.wish == Wish::All).map(|epoch| Position { epoch, offset: 0 });
         let Some(at) = stand.at.or(all) else { return wrong(stand) };
         let told = matches!(stand.told, Some(Told::Whole | Told::Partly));
         let fits = match frame["reason"].as_str() {
