@@ -39,7 +39,7 @@ const SLOW = Object.fromEntries([0, 1, 2, 3, 4].map((i) => [i, lostFor(7_000)]))
 test('a good scene is good, and its figures are told', () => {
   const { row, wrong } = verdict();
   assert.deepEqual(wrong, []);
-  assert.deepEqual([row.affected, row.p50_ms, row.max_ms, row.dropped, row.moved, row.flows_ms], [5, 502, 504, 0, 0, 514]);
+  assert.deepEqual([row.affected, row.hits, row.p50_ms, row.max_ms, row.dropped, row.moved, row.flows_ms], [5, [5], 502, 504, 0, 0, 514]);
 });
 
 for (const [what, changes, said] of /** @type {const} */ ([
@@ -54,7 +54,10 @@ for (const [what, changes, said] of /** @type {const} */ ([
   ['too few deliveries', { figures: { delivered: 80 } }, /only 80 deliveries/],
   ['too few faults', { faults: 0 }, /only 0 faults of 1/],
   ['too few sessions', { scale: { ...SCALE, sessions: 20 } }, /only 10 sessions/],
-  ['nobody hit by a kill', { events: Object.fromEntries([0, 1, 2, 3, 4].map((i) => [i, []])) }, /only 0 sessions were hit/],
+  ['nobody hit by a kill', { events: Object.fromEntries([0, 1, 2, 3, 4].map((i) => [i, []])) }, /only 0 sessions were hit by kill 1 of 1, of n2; at least 2 were due/],
+  ['a second kill that hits nobody', { kills: [{ node: 'n2', at_ms: 10_000 }, { node: 'n3', at_ms: 14_000 }] }, /^only 0 sessions were hit by kill 2 of 2, of n3/],
+  ['a second kill of a node to which nobody had come back', { kills: [{ node: 'n2', at_ms: 10_000 }, { node: 'n2', at_ms: 14_000 }] }, /^only 0 sessions were hit by kill 2 of 2, of n2/],
+  ['a kill that hits one', { events: { 0: lostFor(500), ...Object.fromEntries([1, 2, 3, 4].map((i) => [i, []])) } }, /^only 1 sessions were hit by kill 1 of 1/],
   ['nobody moved', { scene: { moves: 0.1 } }, /only 0 sessions moved/],
   ['who was disconnected elsewhere', { events: { 7: [{ at_ms: 10_010, kind: 'lost', node: 'n3', code: 1006 }, { at_ms: 10_020, kind: 'back', node: 'n3' }] } }, /1 disconnected.*user-7/],
   ['who was closed by the killed node', { events: { 1: [{ at_ms: 10_010, kind: 'lost', node: 'n2', code: 4002 }, { at_ms: 10_020, kind: 'back', node: 'n3' }] } }, /1 disconnected.*4002/],

@@ -24,6 +24,8 @@ import { SHOWN, shown } from '../harness/shown.mjs';
 const AFTERMATH_MS = 5_000;
 const CLOCK_MS = 250;
 const BROKEN = 1006;
+/** A kill hits at least this part of a node's fair share of the sessions: not all are back at a node that was killed before. */
+const HIT_MIN = 1 / 3;
 const SHARE_MIN = 0.5;
 const ACKNOWLEDGED_MIN = 0.9;
 
@@ -34,7 +36,7 @@ export function judge(evidence) {
   const sessions = reports.flatMap((report) => report.sessions);
   const outages = sessions.flatMap(outagesOf);
   const lag_ms = Math.max(...reports.map(({ lag_ms }) => lag_ms.max));
-  const dropped = notByKills(outages, evidence.kills, lag_ms);
+  const { dropped, hits } = byKills(outages, evidence.kills, lag_ms);
   const moved = sessions.filter(({ events }) => events.some(({ kind }) => kind === 'moved'));
   const strays = evidence.complete ? sessions.filter((session) => isStray(session, evidence)) : [];
   const times = outages.map(({ ms }) => ms).sort((a, b) => a - b);
@@ -44,7 +46,7 @@ export function judge(evidence) {
   const row = {
     scene: scene.name, sessions: sessions.length, npm: sessions.filter(({ npm }) => npm).length, sent: figures.sent, delivered: figures.delivered, faults: evidence.faults,
     lost: figures.lost, repeated: figures.repeated, misdelivered: figures.unexpected + figures.altered, inversions: figures.disordered,
-    dropped: dropped.length, changed: owed.changed, moved: moved.length, affected: outages.length,
+    dropped: dropped.length, hits, changed: owed.changed, moved: moved.length, affected: outages.length,
     p50_ms: quantile(times, 0.5), p99_ms: quantile(times, 0.99), max_ms: times.at(-1) ?? 0, flows_ms: last_ms - began_ms,
   };
   const wrong = [
@@ -66,6 +68,7 @@ export function judge(evidence) {
 function verdicts(row, { scene, scale, seconds, figures, kills, lag_ms }) {
   const due = scale.rate * seconds * (scene.share ?? SHARE_MIN);
   const faults = scene.faults?.(scale) ?? 1;
+  const hit = (row.sessions / scene.nodes) * HIT_MIN;
   const { goal } = scene;
   // On a machine that others share, times are no better than the clients' own.
   const slow = (/** @type {number} */ ms, /** @type {number} */ goal_ms) => ms > goal_ms * scale.slack + (scale.slack > 1 ? 2 * lag_ms : 0);
@@ -78,7 +81,7 @@ function verdicts(row, { scene, scale, seconds, figures, kills, lag_ms }) {
     row.faults < faults ? [`only ${row.faults} faults of ${faults}`] : [],
     row.moved < row.sessions * (scene.moves ?? 0) ? [`only ${row.moved} sessions moved`] : [],
     scene.exact && row.changed < row.sessions * (scene.moves ?? 0) ? [`the owners of only ${row.changed} sessions changed`] : [],
-    kills.length > 0 && row.affected < row.sessions / 8 ? [`only ${row.affected} sessions were hit by ${kills.length} kills`] : [],
+    kills.flatMap(({ node }, i) => (row.hits[i] < hit ? [`only ${row.hits[i]} sessions were hit by kill ${i + 1} of ${kills.length}, of ${node}; at least ${Math.ceil(hit)} were due`] : [])),
     figures.gaps > 0 && !scene.gaps ? [`${figures.gaps} gaps`] : [],
     goal && slow(row.p50_ms, goal.p50_ms) ? [`without a socket for ${row.p50_ms} ms (p50), the goal is ${goal.p50_ms}`] : [],
     goal && slow(row.p99_ms, goal.p99_ms) ? [`without a socket for ${row.p99_ms} ms (p99), the goal is ${goal.p99_ms}`] : [],
@@ -107,15 +110,18 @@ export function outagesOf({ name, events }) {
   return outages;
 }
 
-/** Those that no kill explains: each explains one of each session at its node. @param {ReturnType<typeof outagesOf>} outages @param {Killing[]} kills @param {number} lag_ms of the clients' own processes, who may see it so much later */
-function notByKills(outages, kills, lag_ms) {
+/** Those that no kill explains, and how many each kill does: one of each session at its node. @param {ReturnType<typeof outagesOf>} outages @param {Killing[]} kills @param {number} lag_ms of the clients' own processes, who may see it so much later */
+function byKills(outages, kills, lag_ms) {
   const explained = new Set();
-  return outages.filter(({ session, node, code, lost_ms }) => {
+  const hits = kills.map(() => 0);
+  const dropped = outages.filter(({ session, node, code, lost_ms }) => {
     const at = kills.findIndex((kill, i) => kill.node === node && lost_ms >= kill.at_ms - CLOCK_MS && lost_ms <= kill.at_ms + AFTERMATH_MS + lag_ms && !explained.has(`${session} ${i}`));
     if (at < 0 || code !== BROKEN) return true;
     explained.add(`${session} ${at}`);
+    hits[at]++;
     return false;
   });
+  return { dropped, hits };
 }
 
 /** It left its owner, who was that all the time, and whose process was not killed. @param {SessionReport} session @param {Evidence} evidence */

@@ -83,7 +83,10 @@ export class Stage {
   async kill(id) {
     const at_ms = Date.now();
     this.kills.push({ node: id, at_ms });
-    await this.cluster.kill(this.cluster.node(id));
+    const node = this.cluster.node(id);
+    await this.cluster.kill(node);
+    // Whom it hits is the judge's to count, kill by kill.
+    assert.equal(node.process.exit?.signal, 'SIGKILL', `the end of ${id}: ${JSON.stringify(node.process.exit)}`);
     this.fault(`SIGKILL ${id}`, at_ms);
   }
 
