@@ -9,6 +9,7 @@ import { Traffic } from '../harness/traffic.mjs';
 import { RingWatch } from './rings.mjs';
 import { Stage } from './stage.mjs';
 import { unpaced } from './crowds.mjs';
+import { avoidOf, strangers, untilHome } from './homes.mjs';
 import { judge } from './judge.mjs';
 import { plant } from './planted.mjs';
 import { SHORT } from './scales.mjs';
@@ -105,7 +106,36 @@ for (const [what, changes, said] of /** @type {const} */ ([
 
 test('who was a guest before may be anywhere', () => {
   const ownersOf = (/** @type {string} */ user) => (user === 'user-3' ? ['n2'] : MOVE.ownersOf(user));
-  assert.deepEqual(verdict({ ...MOVE, ownersOf, guests: ['user-3/1'] }).wrong, []);
+  assert.deepEqual(verdict({ ...MOVE, ownersOf, guests: [{ name: 'user-3/1', node: 'n1', owner: 'n2', excused: true }] }).wrong, []);
+});
+
+describe('where sessions are in the end', () => {
+  const RINGS = { ownersOf: (/** @type {string} */ user) => (user === 'bob' ? ['n1', 'n2'] : ['n1']) };
+  const at = (/** @type {string} */ user, /** @type {string} */ node, avoid = /** @type {string[]} */ ([])) => ({ name: `${user}/1`, user, node, avoid });
+  /** So many of ten. */
+  const away = (/** @type {number} */ count, excused = false) => Array.from({ length: count }, (_, i) => ({ name: `user-${i}/1`, node: 'n1', owner: 'n2', excused }));
+
+  test('who is elsewhere than the newest ring says is found, and excused by what it avoids', () => {
+    assert.deepEqual(strangers([at('ann', 'n1'), at('bob', 'n2')], RINGS), []);
+    assert.deepEqual(strangers([at('ann', 'n1'), at('bob', 'n1'), at('eve', '')], RINGS).map(({ name, excused }) => [name, excused]), [['bob/1', false], ['eve/1', false]]);
+    assert.deepEqual(strangers([at('bob', 'n1', ['n2']), at('bob', 'n1', ['n3'])], RINGS).map(({ excused }) => excused), [true, false]);
+  });
+
+  test('nobody waits for who is excused, and nobody for ever', async () => {
+    const worlds = (/** @type {object[]} */ places) => /** @type {any} */ ({ tell: async () => [places] });
+    assert.equal((await untilHome(worlds([at('bob', 'n1', ['n2'])]), RINGS, { within_ms: 60_000 })).away.length, 1);
+    assert.equal((await untilHome(worlds([at('bob', 'n1')]), RINGS, { within_ms: 50 })).away.length, 1);
+    await assert.rejects(untilHome(/** @type {any} */ ({ tell: async () => { throw new Error('a world ended'); } }), RINGS, { within_ms: 50 }), /a world ended/);
+  });
+
+  test('a ticket tells what it avoids', () => {
+    assert.deepEqual([avoidOf(`x.${Buffer.from('{"avoid":["n2"]}').toString('base64url')}.y`), avoidOf(`x.${Buffer.from('{}').toString('base64url')}.y`), avoidOf()], [['n2'], [], []]);
+  });
+
+  test('users who were left elsewhere: found', () => assert.match(verdict({ away: away(2) }).wrong.join(), /^2 of 10 sessions were not at their owner after all had healed: user-0\/1 at n1, not n2; user-1/));
+  test('many who could not reach their owner: found', () => assert.match(verdict({ away: away(2, true) }).wrong.join(), /^2 of 10 sessions could not reach their owner after all had healed/));
+  test('one who could not may stay', () => assert.deepEqual(verdict({ away: away(1, true) }).wrong, []));
+  test('many guests: found', () => assert.match(verdict({ guests: away(2) }).wrong.join(), /^2 of 10 sessions were not at their owner before the scene/));
 });
 
 describe('a fault', () => {

@@ -1,5 +1,6 @@
 /** The judge of a scene. Pure: from what the worlds, the stage and the rings tell, its figures and whatever is wrong. */
 import { SHOWN, shown } from '../harness/shown.mjs';
+import { tooManyAway } from './homes.mjs';
 
 /** @typedef {import('./world.mjs').Report} Report */
 /** @typedef {import('./world.mjs').SessionReport} SessionReport */
@@ -15,7 +16,8 @@ import { SHOWN, shown } from '../harness/shown.mjs';
  * @property {number} seconds of traffic
  * @property {(user: string) => string[]} ownersOf the nodes that owned a user meanwhile, in order
  * @property {boolean} complete whether every version of the ring was seen
- * @property {string[]} [guests] sessions that were not at the owner of their user when the scene began
+ * @property {import('./homes.mjs').Stranger[]} [guests] sessions that were not at the owner of their user when the scene began
+ * @property {import('./homes.mjs').Stranger[]} [away] sessions that were not when everybody had had the time to go there
  * @property {string[]} [rings] what is wrong with the rings that were published
  * @property {string} [trouble] why the scene did not come to its end
  */
@@ -56,6 +58,8 @@ export function judge(evidence) {
     ...shown('disconnected, and its node was not killed', dropped.map(({ session, node, code }) => `${session} at ${node}: ${code}`)),
     ...shown('moved, and its owner did not change', strays.map(({ name, events }) => `${name}: ${JSON.stringify(events.slice(0, 3))}`)),
     ...owed.wrong,
+    ...tooManyAway(evidence.guests ?? [], sessions.length, 'before the scene'),
+    ...tooManyAway(evidence.away ?? [], sessions.length, 'after all had healed'),
     ...(evidence.rings ?? []),
     ...(blind ? [`${moved.length} sessions moved, and a version of the ring was not seen: nobody can tell whose owner did not change`] : []),
     ...shown('not connected at the end', sessions.filter(({ here }) => !here).map(({ name }) => name)),
@@ -138,7 +142,7 @@ function isStray({ user, events }, { ownersOf, kills }) {
  * @param {SessionReport[]} all @param {Evidence} evidence
  */
 function unmoved(all, { ownersOf, guests = [] }) {
-  const sessions = all.filter(({ name }) => !guests.includes(name)).map((session) => ({ ...session, owners: ownersOf(session.user), moves: session.events.filter(({ kind }) => kind === 'moved') }));
+  const sessions = all.filter(({ name }) => !guests.some((guest) => guest.name === name)).map((session) => ({ ...session, owners: ownersOf(session.user), moves: session.events.filter(({ kind }) => kind === 'moved') }));
   const changed = sessions.filter(({ owners }) => owners.length > 1);
   const told = (/** @type {typeof sessions} */ some) => some.map(({ name, node, owners, moves }) => `${name}: owners ${owners.join(' ')}, at ${node}, moved ${moves.map(({ from, node }) => `${from}->${node}`).join(' ')}`);
   const wrong = [

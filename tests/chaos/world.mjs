@@ -10,6 +10,7 @@ import { NpmMember } from '../harness/npm-member.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { Traffic } from '../harness/traffic.mjs';
 import { delay, until } from '../harness/until.mjs';
+import { avoidOf } from './homes.mjs';
 import { plant } from './planted.mjs';
 
 const BACK_MS = 60_000;
@@ -55,9 +56,9 @@ const deeds = {
     await until('everybody is connected', () => traffic.members.every((member) => member.here), { within_ms: BACK_MS, every_ms: 50 });
   },
 
-  /** Where everybody is. */
+  /** Where everybody is, and what it could not reach. */
   async places() {
-    return traffic.members.map(({ name, user, node }) => ({ name, user, node: node ?? '' }));
+    return traffic.members.map(({ name, user, node, ticket }) => ({ name, user, node: node ?? '', avoid: avoidOf(ticket) }));
   },
 
   /** From now on messages meet a fault between clients and judge. */

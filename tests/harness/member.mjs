@@ -62,6 +62,11 @@ export class Member {
     return this.#here?.session.node;
   }
 
+  /** What it came here with. */
+  get ticket() {
+    return this.#here?.session.ticket;
+  }
+
   get session() {
     return this.#here?.session;
   }

@@ -16,7 +16,7 @@ export async function npmPackage() {
 }
 
 /** @typedef {Awaited<ReturnType<typeof startClient>>} Started */
-/** @typedef {{ claims?: Record<string, unknown>, early?: (client: any) => unknown, onSocket?: (socket: WebSocket) => void, retry?: object }} StartOptions `early`: before it connects; `retry`: as the client's, whose own is what services advise */
+/** @typedef {{ claims?: Record<string, unknown>, early?: (client: any) => unknown, onSocket?: (socket: WebSocket, protocols: string[]) => void, retry?: object }} StartOptions `early`: before it connects; `retry`: as the client's, whose own is what services advise */
 
 /**
  * A connected client of a user, and what it has told so far.
@@ -33,7 +33,7 @@ export async function startClient(cluster, user, { claims, early, onSocket, retr
       constructor(/** @type {string} */ url, /** @type {string[]} */ protocols) {
         super(url, protocols);
         sockets.push(this);
-        onSocket?.(this);
+        onSocket?.(this, protocols);
       }
     },
     retry,

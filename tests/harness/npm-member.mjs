@@ -11,6 +11,7 @@ import { delay } from './until.mjs';
 /** @typedef {(ring: import('./cluster.mjs').Cluster, user: string, options: import('./npm-client.mjs').StartOptions) => Promise<{ client: any }>} Start */
 
 const RETRY_MS = 100;
+const TICKET = 'ticket.';
 /** Another run at a send after so many failures would hide something. */
 const TRIES_MAX = 100;
 /** Errors after which nobody knows what became of an ephemeral message. */
@@ -38,6 +39,8 @@ export class NpmMember {
     this.judged = new Judged(this.receiver);
     this.repeats = new Repeats(checker);
     this.node = '';
+    /** What it came here with. @type {string | undefined} */
+    this.ticket = undefined;
   }
 
   /** Connects, and joins its groups. @returns {Promise<this>} */
@@ -46,7 +49,8 @@ export class NpmMember {
       claims: this.claims,
       retry: {},
       early: (client) => this.#listen(client),
-      onSocket: (socket) => {
+      onSocket: (socket, protocols = []) => {
+        socket.on('open', () => (this.ticket = protocols.find((name) => name.startsWith(TICKET))?.slice(TICKET.length)));
         this.judged.tap(socket);
         this.repeats.tap(socket);
         if (this.#connected) return;

@@ -61,6 +61,7 @@ export class Session {
     const { hello = {}, ticketBy = 'protocol', ca } = options;
     this.user = grant.id;
     this.node = grant.node;
+    this.ticket = grant.ticket;
     this.options = options;
     const url = ticketBy === 'query' ? `${grant.url}?ticket=${grant.ticket}` : grant.url;
     const headers = ticketBy === 'header' ? { authorization: `Bearer ${grant.ticket}` } : {};
