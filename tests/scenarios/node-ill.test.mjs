@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { cpuSeconds } from '../bench/procfs.mjs';
+import { cpuSeconds, stateOf } from '../bench/procfs.mjs';
 import { names } from '../harness/crowd.mjs';
 import { patient } from '../harness/illness.mjs';
+import { request } from '../harness/http.mjs';
 import { freePort } from '../harness/ports.mjs';
 import { Redis } from '../harness/redis.mjs';
 import { test } from '../harness/test.mjs';
@@ -93,13 +94,15 @@ describe('a node is ill', { concurrency: 3 }, () => {
 
   test('it stops and goes on every 2 s', LIMIT, async (t) => {
     const one = await patient(t, {}, ILL);
-    await stutter(t, one, { stopped_ms: TURN_MS, going_ms: TURN_MS, times: 4 });
+    const { share } = await stutter(t, one, { stopped_ms: TURN_MS, going_ms: TURN_MS, times: 4 });
+    assert.ok(share > 0.4, `it stood still for ${share} of the time`);
     await one.healed(t);
   });
 
   test('it runs for a fifth of the time', LIMIT, async (t) => {
     const one = await patient(t, {}, { ephemeralMayBeLost: true });
-    await stutter(t, one, { stopped_ms: 160, going_ms: 40, times: 50 });
+    const { share } = await stutter(t, one, { stopped_ms: 160, going_ms: 40, times: 50 });
+    assert.ok(share > 0.6, `it stood still for ${share} of the time`);
     await one.healed(t);
   });
 
@@ -122,16 +125,34 @@ async function servedElsewhere({ ring, before }) {
   }
 }
 
-/** Stops the node and lets it go on, so many times. @param {import('node:test').TestContext} t @param {Patient} one @param {{ stopped_ms: number, going_ms: number, times: number }} pace */
+/**
+ * Stops the node and lets it go on, so many times. That it stood still is seen each time: the kernel says so, it uses no
+ * processor time, and whoever asks it is answered only afterwards.
+ * @param {import('node:test').TestContext} t @param {Patient} one @param {{ stopped_ms: number, going_ms: number, times: number }} pace
+ */
 async function stutter(t, { ring }, { stopped_ms, going_ms, times }) {
-  const { process } = ring.node('n2');
+  const { process, admin } = ring.node('n2');
+  const pid = process.pid ?? 0;
   t.after(() => process.signal('SIGCONT'));
+  const began = performance.now();
+  let still_ms = 0;
   for (let i = 0; i < times; i++) {
     process.signal('SIGSTOP');
+    await until('it stands still', () => stateOf(pid) === 'T', { within_ms: 1_000, every_ms: 1 });
+    const [since, used] = [performance.now(), cpuSeconds(pid)];
+    let answered = false;
+    const asked = request(`http://${admin}/readyz`).then(() => (answered = true));
+    asked.catch(() => {});
     await delay(stopped_ms);
+    assert.deepEqual([stateOf(pid), cpuSeconds(pid) - used, answered], ['T', 0, false], `turn ${i + 1}: its state, what it used, whether it answered`);
+    still_ms += performance.now() - since;
     process.signal('SIGCONT');
+    await asked;
     await delay(going_ms);
   }
+  const share = still_ms / (performance.now() - began);
+  t.diagnostic(`it stood still for ${Math.round(share * 100)} % of the time`);
+  return { share };
 }
 
 /**
