@@ -117,7 +117,7 @@ describe('groups of the npm client', () => {
     await until('both are told all again', () => told.length > 2 && bobs.length > atBen);
     const cleo = await start('cleo');
     await cleo.client.group('hall').joined;
-    await until('cleo has come', () => told.at(-1).joined);
+    await until('both know that cleo has come', () => told.at(-1).joined && bobs.at(-1).joined);
     const again = { group: 'hall', count: 2, users: ['amy', 'ben'] };
     const sorted = (/** @type {any[]} */ changes) => changes.map((change) => ({ ...change, ...(change.users && { users: change.users.toSorted() }) }));
     assert.deepEqual(sorted(told.slice(2)), [again, { group: 'hall', count: 3, joined: ['cleo'] }]);
