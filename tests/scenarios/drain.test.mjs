@@ -126,6 +126,7 @@ test('while Redis is away its clients move all the same', { within_ms: 90_000 },
   await Promise.all(members.map((member, i) => member.send({ user: members[(i + 1) % members.length].user })));
   await until('all arrives', () => checker.missing().length === 0, { within_ms: 20_000 });
   checker.assertClean();
+  for (const member of members) member.end();
 });
 
 test('in the embedded default a drained node ends alone, and a signal ends the rest at once', { within_ms: 90_000 }, async (t) => {

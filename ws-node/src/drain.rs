@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::membership::{Keeper, Suspects};
 use cluster::planted::{self, Bug};
-use cluster::ring::{Member, MemberState, Ring};
+use cluster::ring::{MemberState, Ring};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How long no session must have been there: a client that was sent here a moment ago may be on its way.
 const QUIET: Duration = Duration::from_millis(250);
+
+/// How long all others must seem dead: one that stuttered, or whose link was cut for a moment, takes users again.
+const DEAD: Duration = Duration::from_secs(2);
 
 /// How a node is told to end.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,17 @@ pub enum Over {
     Deadline,
 }
 
+/// Whether other members take users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// At least one does.
+    TakeUsers,
+    /// The ring names some that do, and each seems dead: while the store is away it goes on naming them.
+    SeemDead,
+    /// The ring names none.
+    None,
+}
+
 /// How far a drain is.
 #[derive(Debug)]
 pub struct Course {
@@ -50,6 +64,8 @@ pub struct Course {
     empty_since: Option<Instant>,
     /// Whether there was one.
     was_used: bool,
+    /// Since when all others have seemed dead.
+    dead_since: Option<Instant>,
     told: Instant,
 }
 
@@ -86,8 +102,8 @@ pub(crate) async fn drain(node: &Node, keeper: &Keeper, by: By, deadline: Durati
     let suspects = keeper.suspects();
     let look = |course: &mut Course| {
         let sessions = node.core().session_count();
-        let alone = keeper.ring().is_none_or(|ring| is_alone(&ring, &suspects.borrow(), &me));
-        course.look(sessions, alone, Instant::now())
+        let others = keeper.ring().map_or(Others::None, |ring| others(&ring, &suspects.borrow(), &me));
+        course.look(sessions, others, Instant::now())
     };
     if let Some(over) = look(&mut course) {
         return over;
@@ -131,10 +147,17 @@ fn drains(ring: &Ring, generation: Option<u64>) -> bool {
     own.any(|member| member.state == MemberState::Draining)
 }
 
-/// Whether no other member takes users. Who seems dead takes none: while the store is away the ring goes on naming it.
-pub fn is_alone(ring: &Ring, suspects: &Suspects, me: &str) -> bool {
-    let takes_users = |member: &Member| member.state == MemberState::Active && !suspects.contains(member);
-    !ring.members().any(|member| member.id != me && takes_users(member))
+/// Whether other members than `me` take users.
+pub fn others(ring: &Ring, suspects: &Suspects, me: &str) -> Others {
+    let mut active =
+        ring.members().filter(|member| member.id != me && member.state == MemberState::Active).peekable();
+    if active.peek().is_none() {
+        Others::None
+    } else if active.all(|member| suspects.contains(member)) {
+        Others::SeemDead
+    } else {
+        Others::TakeUsers
+    }
 }
 
 // === impl Stop ===
@@ -171,11 +194,19 @@ impl Course {
     pub fn new(by: By, began: Instant, deadline: Duration) -> Self {
         // Who asked through the API is answered with how the node stands, and so has to find it.
         let not_before = if by == By::Membership { began + QUIET } else { began };
-        Self { began, deadline, not_before, empty_since: None, was_used: false, told: began }
+        Self {
+            began,
+            deadline,
+            not_before,
+            empty_since: None,
+            was_used: false,
+            dead_since: None,
+            told: began,
+        }
     }
 
-    /// Whether it is over, with so many sessions left, and with nobody else to take them or somebody.
-    pub fn look(&mut self, sessions: usize, alone: bool, now: Instant) -> Option<Over> {
+    /// Whether it is over, with so many sessions left, and others that take them or not.
+    pub fn look(&mut self, sessions: usize, others: Others, now: Instant) -> Option<Over> {
         if planted::is(Bug::CloseOnDrain) {
             return Some(Over::Deadline);
         }
@@ -190,11 +221,19 @@ impl Course {
         }
         if now < self.not_before {
             None
-        } else if alone {
+        } else if self.is_alone(others, now) {
             Some(Over::NowhereToGo)
         } else {
             (now >= self.began + self.deadline).then_some(Over::Deadline)
         }
+    }
+
+    fn is_alone(&mut self, others: Others, now: Instant) -> bool {
+        if others != Others::SeemDead {
+            self.dead_since = None;
+            return others == Others::None;
+        }
+        now >= *self.dead_since.get_or_insert(now) + DEAD
     }
 
     fn tell(&mut self, sessions: usize, now: Instant) {
@@ -208,90 +247,4 @@ impl Course {
 }
 
 #[cfg(test)]
-mod tests {
-    use cluster::membership::Suspect;
-
-    use super::*;
-
-    const S: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn it_waits_for_the_sessions_and_then_a_moment_for_those_on_their_way() {
-        let began = Instant::now();
-        let mut course = Course::new(By::Process, began, 30 * S);
-        assert_eq!(course.look(3, false, began), None);
-        assert_eq!(course.look(1, false, began + S), None);
-        assert_eq!(course.look(0, false, began + 2 * S), None);
-        assert_eq!(course.look(1, false, began + 2 * S + QUIET / 2), None, "one was on its way");
-        assert_eq!(course.look(0, false, began + 3 * S), None);
-        assert_eq!(course.look(0, false, began + 3 * S + QUIET / 2), None);
-        assert_eq!(course.look(0, false, began + 3 * S + QUIET), Some(Over::Empty));
-    }
-
-    #[test]
-    fn it_does_not_wait_for_nothing() {
-        let began = Instant::now();
-        let begun = |deadline| Course::new(By::Process, began, deadline);
-        assert_eq!(begun(30 * S).look(0, false, began), Some(Over::Empty), "nobody was there");
-        assert_eq!(begun(30 * S).look(5, true, began), Some(Over::NowhereToGo));
-        assert_eq!(begun(Duration::ZERO).look(5, false, began), Some(Over::Deadline));
-        let mut course = begun(30 * S);
-        assert_eq!(course.look(5, false, began + 30 * S - S / 10), None);
-        assert_eq!(course.look(5, true, began + 30 * S - S / 10), Some(Over::NowhereToGo), "the others went");
-    }
-
-    #[test]
-    fn who_asked_through_the_api_finds_the_node_draining_a_moment_later() {
-        let began = Instant::now();
-        for (sessions, alone, over) in
-            [(0, false, Over::Empty), (3, true, Over::NowhereToGo), (3, false, Over::Deadline)]
-        {
-            let mut course = Course::new(By::Membership, began, Duration::ZERO);
-            assert_eq!(course.look(sessions, alone, began), None);
-            assert_eq!(course.look(sessions, alone, began + QUIET), Some(over));
-        }
-    }
-
-    #[test]
-    fn it_ends_at_the_deadline_whoever_comes_and_goes() {
-        let began = Instant::now();
-        let mut course = Course::new(By::Process, began, 2 * S);
-        for tenth in 0..20 {
-            assert_eq!(course.look((tenth as usize + 1) % 2, false, began + S / 10 * tenth), None);
-        }
-        assert_eq!(course.look(1, false, began + 2 * S), Some(Over::Deadline));
-    }
-
-    fn two() -> Ring {
-        use cluster::ring::{Policy, RingKey};
-        let member = |id: &str, generation| Member {
-            id: id.into(),
-            generation,
-            url: format!("ws://{id}/ws"),
-            peer: format!("{id}:1"),
-            weight: 100,
-            state: MemberState::Active,
-        };
-        let empty = Ring::genesis("default", RingKey::new([7; 16]), Policy::Balanced);
-        empty.join(member("n1", 1)).unwrap().join(member("n2", 2)).unwrap()
-    }
-
-    #[test]
-    fn only_members_that_take_users_are_somewhere_to_go() {
-        let (two, one) = (two(), two().leave(&["n2"]));
-        let alone = |ring: &Ring| is_alone(ring, &Suspects::default(), "n1");
-        assert!(alone(&one) && alone(&one.drain("n1")));
-        assert!(!alone(&two) && !alone(&two.drain("n1")));
-        assert!(alone(&two.drain("n2")) && alone(&two.drain("n2").drain("n1")));
-        let dead = |generation| Suspects::from_iter([Suspect { id: "n2".into(), generation }]);
-        assert!(is_alone(&two, &dead(2), "n1") && !is_alone(&two, &dead(1), "n1"));
-    }
-
-    #[test]
-    fn only_what_the_ring_says_of_this_incarnation_counts() {
-        let drained = two().drain("n1");
-        assert!(drains(&drained, Some(1)));
-        assert!(!drains(&two(), Some(1)) && !drains(&drained, Some(2)));
-        assert!(!drains(&drained, Some(3)) && !drains(&drained, None), "it was an earlier life");
-    }
-}
+mod tests;

@@ -28,7 +28,7 @@ pub use drain::Stop;
 /// What a node's shell decides, pure: for those that run a node without it.
 pub mod decisions {
     pub use crate::bypass::{bypassed, read_past};
-    pub use crate::drain::{By, Course, LOOK, Over, is_alone};
+    pub use crate::drain::{By, Course, LOOK, Others, Over, others};
 }
 pub use process::process;
 pub use run::{RunError, Running, Sockets, WsNode};

@@ -3,7 +3,7 @@
 use ::cluster::ring::MemberState;
 use ::cluster::wire::codes::CloseCode;
 use tokio::time::{Duration, Instant, timeout};
-use ws_node::decisions::{By, Course, LOOK, Over, is_alone};
+use ws_node::decisions::{By, Course, LOOK, Others, Over, others};
 
 use super::event::Event;
 use super::process::id_of;
@@ -74,8 +74,9 @@ impl World {
             return;
         };
         let (sessions, me) = (core.session_count(), &core.me().id);
-        let alone = keeper.ring().is_none_or(|ring| is_alone(&ring, &keeper.suspects().borrow(), me));
-        let Some(over) = draining.course.look(sessions, alone, Instant::now()) else {
+        let others =
+            keeper.ring().map_or(Others::None, |ring| others(&ring, &keeper.suspects().borrow(), me));
+        let Some(over) = draining.course.look(sessions, others, Instant::now()) else {
             let ms = u64::try_from(LOOK.as_millis()).unwrap_or(u64::MAX);
             return self.after(ms, Event::DrainLook(life));
         };
@@ -84,10 +85,10 @@ impl World {
         let serves = |member: &&::cluster::ring::Member| {
             member.id != *me && member.state == MemberState::Active && !process.suspects.contains(member)
         };
-        let others = keeper.ring().is_some_and(|ring| ring.members().find(serves).is_some());
+        let served = keeper.ring().is_some_and(|ring| ring.members().find(serves).is_some());
         let right = match over {
             Over::Empty => sessions == 0,
-            Over::NowhereToGo => !others,
+            Over::NowhereToGo => !served,
             Over::Deadline => now_ms >= began_ms + DRAIN_MS,
         };
         self.shared.note(format_args!("{life} has drained: {over:?}"));
