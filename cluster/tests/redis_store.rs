@@ -139,6 +139,29 @@ fn notices_are_heard_without_the_poll_and_after_a_broken_connection() {
 }
 
 #[test]
+fn a_server_that_was_silent_for_a_moment_keeps_its_connection() {
+    block_on(async {
+        let server = Server::start(&[]);
+        let store = connect(&server).membership(SERVICE, LEASE).unwrap();
+        store.poll(None).await.unwrap();
+        let mut connection = server.connection();
+        let mut connections = || {
+            let stats: redis::InfoDict = redis::cmd("INFO").arg("stats").query(&mut connection).unwrap();
+            stats.get::<u64>("total_connections_received").unwrap()
+        };
+        let before = connections();
+        server.signal("-STOP");
+        // Who begins to listen has the connection looked at: neither that nor the poll is answered.
+        let _notices = store.notices();
+        let error = store.poll(None).await.unwrap_err();
+        server.signal("-CONT");
+        assert_eq!(error.code(), "store_timeout");
+        while store.poll(None).await.is_err() {}
+        assert_eq!(connections(), before);
+    });
+}
+
+#[test]
 fn scripts_that_the_server_forgot_are_sent_again() {
     block_on(async {
         let server = Server::start(&[]);

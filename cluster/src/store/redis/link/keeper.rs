@@ -1,10 +1,11 @@
 //! What keeps the connection up: makes it, watches it, and makes it again for ever, with its subscriptions.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{AsyncConnectionConfig, Client, PushInfo, Value};
+use ::redis::{AsyncConnectionConfig, Client, PushInfo, RedisResult, Value};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -99,11 +100,7 @@ impl LinkKeeper {
     async fn refuse_replica(&self, connection: &mut Connection) -> Result<(), StoreError> {
         // Every user may say this, other than `ROLE`.
         let asking = ::redis::cmd("HELLO");
-        let told = asking.query_async::<HashMap<String, Value>>(&mut connection.redis);
-        let told = timeout(self.response_timeout, told)
-            .await
-            .map_err(|_| timed_out(&self.address, self.response_timeout))?
-            .map_err(|error| translate(&self.address, &error))?;
+        let told = self.answer(asking.query_async::<HashMap<String, Value>>(&mut connection.redis)).await?;
         let is_replica = |role: &Value| matches!(role, Value::BulkString(role) if role == b"replica");
         if told.get("role").is_some_and(is_replica) {
             let cause = "it is a replica, and not the primary".to_owned();
@@ -179,12 +176,19 @@ impl LinkKeeper {
         if channels.is_empty() {
             return Ok(());
         }
-        match timeout(self.response_timeout, connection.redis.subscribe(channels)).await {
-            Ok(subscribed) => {
-                connection.subscribed = true;
-                subscribed.map_err(|error| translate(&self.address, &error))
-            }
-            Err(_) => Err(timed_out(&self.address, self.response_timeout)),
+        let subscribed = self.answer(connection.redis.subscribe(channels)).await;
+        if !matches!(subscribed, Err(StoreError::TimedOut { .. })) {
+            connection.subscribed = true;
+        }
+        subscribed
+    }
+
+    /// The crate's time-out, which is as long, may be the first to end; it counts among the errors of connections.
+    async fn answer<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+        match timeout(self.response_timeout, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if !error.is_timeout() => Err(translate(&self.address, &error)),
+            Ok(Err(_)) | Err(_) => Err(timed_out(&self.address, self.response_timeout)),
         }
     }
 }
