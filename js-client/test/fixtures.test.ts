@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { build } from "vite";
-import { unpack } from "./packed.js";
+import { install } from "./packed.js";
 
-const { place, run } = unpack(".fixtures");
+const { place, run } = install(".fixtures");
 const write = (file: string, text: string): void => writeFileSync(join(place, file), text);
 
 /** A message to oneself through a move, and the end. */

@@ -2,9 +2,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { root, unpack } from "./packed.js";
+import { root, install } from "./packed.js";
 
-const { place, run } = unpack(".package-test");
+const { place, run } = install(".package-test");
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 
 const NAMES = ["AuthError", "RingdialError", "connect", "createClient"];

@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { root, unpack } from "./packed.js";
+import { root, install } from "./packed.js";
 
-const { place, run } = unpack(".readme-test");
+const { place, run } = install(".readme-test");
 
 /** What is the reader's own: the text says what it is. */
 const READERS = `

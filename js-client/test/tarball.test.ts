@@ -2,9 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { root, unpack } from "./packed.js";
+import { root, install } from "./packed.js";
 
-const { place } = unpack(".tarball-test");
+const { place } = install(".tarball-test");
 const packed = (file: string): string => readFileSync(join(place, "node_modules", "ringdial", file), "utf8");
 
 it.each(["LICENSE-APACHE", "LICENSE-MIT"])("%s is that of the repository", (file) => {
