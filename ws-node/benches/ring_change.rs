@@ -3,11 +3,13 @@
 //!
 //! Measured are the call that applies the ring, after which it is known whom it concerns, and each piece of work after it: the
 //! longest of them is the longest time that the node's lock is held on behalf of the change. All times are this thread's on a CPU, the
-//! best of the rounds; 500,000 sessions do not fit into the caches, so the memory's speed decides.
+//! best of the rounds; 500,000 sessions do not fit into the caches, so the memory's speed decides. It fails if another node's coming, going
+//! or end takes longer to apply than the target; this node's own drain has one round only, and so no best.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up fails")]
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ const ASKED_INBOXES: usize = 45_000;
 const ASKED_GROUPS: usize = 10_000;
 /// The link that it asked on.
 const ASKER: u64 = 1_000;
+/// The most that the call which applies a ring may take, in milliseconds.
+const TARGET_MS: f64 = 1.0;
 /// The log's answers in one call, as the worker gives them.
 const ANSWERS: usize = 100;
 
@@ -65,7 +69,7 @@ struct Costs {
     asked_in_ms: u64,
 }
 
-fn main() {
+fn main() -> ExitCode {
     install_crypto();
     let rings: Vec<Arc<Ring>> = rings();
     let mut node = Node::new(&rings[0]);
@@ -77,12 +81,12 @@ fn main() {
         let costs = node.change(&pair[0], &pair[1]);
         if joins.len() == leaves.len() { &mut joins } else { &mut leaves }.push(costs);
     }
-    report("a tenth node joins", &joins);
-    report("it leaves again", &leaves);
     let ends: Vec<_> = (0..ROUNDS).map(|_| node.asker_ends(&rings[2 * ROUNDS])).collect();
-    report("another node ends", &ends);
+    let changes = [("a tenth node joins", joins), ("it leaves again", leaves), ("another node ends", ends)];
+    let slow = changes.iter().filter(|(what, rounds)| report(what, rounds) > TARGET_MS).count();
     let drained = Arc::new(rings[2 * ROUNDS].drain("n0"));
     report("this node drains", &[node.change(&rings[2 * ROUNDS], &drained)]);
+    if slow == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Node {
@@ -348,14 +352,13 @@ fn on_cpu() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
-fn report(what: &str, rounds: &[Costs]) {
+/// Prints the figures. Returns the milliseconds that applying took.
+fn report(what: &str, rounds: &[Costs]) -> f64 {
     let best = |cost: &dyn Fn(&Costs) -> Duration| rounds.iter().map(cost).min().unwrap().as_secs_f64() * 1e3;
     let last = rounds.last().unwrap();
     println!("{what}: {} to move, asked in {} ms", last.to_move, last.asked_in_ms);
-    println!(
-        "  the ring applied, and known whom it concerns: {:.3} ms, target 1 ms",
-        best(&|costs| costs.applying)
-    );
+    let applying = best(&|costs| costs.applying);
+    println!("  the ring applied, and known whom it concerns: {applying:.3} ms, target {TARGET_MS} ms");
     let longest = best(&|costs| costs.pieces.iter().copied().max().unwrap());
     let percentile = best(&|costs| {
         let mut pieces = costs.pieces.clone();
@@ -367,6 +370,7 @@ fn report(what: &str, rounds: &[Costs]) {
         "  {} pieces of work, together {sum:.1} ms; the longest {longest:.3} ms, 99.9 % within {percentile:.3} ms",
         last.pieces.len()
     );
+    applying
 }
 
 /// What this process has in memory.
