@@ -1,4 +1,4 @@
-//! What a new ring, and another node's end, cost a node with half a million sessions:
+//! What half a million sessions cost a node as they come, and then a new ring, and another node's end:
 //! `cargo bench -p ws-node --bench ring_change`.
 //!
 //! Measured are the call that applies the ring, after which it is known whom it concerns, and each piece of work after it: the
@@ -74,8 +74,9 @@ fn main() -> ExitCode {
     let rings: Vec<Arc<Ring>> = rings();
     let mut node = Node::new(&rings[0]);
     let before = resident_bytes();
-    node.fill(&rings[0]);
+    let longest = node.fill(&rings[0]);
     println!("{SESSIONS} idle sessions at home: {} bytes each", (resident_bytes() - before) / SESSIONS);
+    println!("  the longest time that the coming of one took: {:.3} ms", longest.as_secs_f64() * 1e3);
     let (mut joins, mut leaves) = (Vec::new(), Vec::new());
     for pair in rings[..=2 * ROUNDS].windows(2) {
         let costs = node.change(&pair[0], &pair[1]);
@@ -107,8 +108,9 @@ impl Node {
         Now { tick_ms: self.ms, unix_ms: 1_700_000_000_000 + self.ms }
     }
 
-    /// Sessions of users who are at home here.
-    fn fill(&mut self, ring: &Ring) {
+    /// Sessions of users who are at home here. Returns the longest time that the lock is held for one.
+    fn fill(&mut self, ring: &Ring) -> Duration {
+        let mut pieces = Vec::new();
         let at_home = |user: &String| {
             ring.home(ring.key().slot(&format!("u:{user}"))).is_some_and(|home| home.id == "n0")
         };
@@ -118,14 +120,17 @@ impl Node {
             let holder = Holder { user, avoid: vec![], token_expires_s: None, grants: Grants::default() };
             let jti = format!("ticket-{number}");
             let admission = Admission { holder, jti, expires_s: 0, ring: ring.version() };
-            let key = self.core.admit(admission, self.told.clone(), self.now());
+            let (told, now) = (self.told.clone(), self.now());
+            let (key, time) = timed(|| self.core.admit(admission, told, now));
+            pieces.push(time);
             let key = key.map_err(|(code, _)| code).unwrap();
-            self.core.hello(key, &Hello::default(), self.now());
-            self.answer_log(&mut Vec::new());
+            pieces.push(timed(|| self.core.hello(key, &Hello::default(), now)).1);
+            self.answer_log(&mut pieces);
         }
         self.core.tick(self.now());
         assert_eq!(*self.told.0.lock().unwrap(), SESSIONS, "all are welcomed");
         *self.told.0.lock().unwrap() = 0;
+        pieces.into_iter().max().unwrap()
     }
 
     /// Goes by the next ring until nothing is left to do and everybody was asked.

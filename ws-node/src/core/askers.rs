@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Outgoing};
 use cluster::log::Position;
-use cluster::maps::{HashMap, HashSet};
+use cluster::maps::{HashMap, HashSet, SteadySet};
 use cluster::wire::peer::{Audience, FromHome, Interest, Publish, Question, ToHome, decode, encode};
 
 use super::requests::Waiter;
@@ -22,7 +22,7 @@ pub(super) struct Asker<L> {
     pub(super) sink: L,
     /// The process behind it.
     peer: Option<Box<str>>,
-    topics: HashSet<Arc<str>>,
+    topics: SteadySet<Arc<str>>,
     /// Topics of which something durable could not be sent: their heads are, as soon as there is room.
     behind: HashSet<Arc<str>>,
     /// A message was refused: none is taken until the sender begins again, so that none overtakes it.
@@ -32,7 +32,7 @@ pub(super) struct Asker<L> {
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Somebody dialled.
     pub fn asker_opened(&mut self, link: u64, sink: L) {
-        let (topics, behind) = (HashSet::default(), HashSet::default());
+        let (topics, behind) = (SteadySet::default(), HashSet::default());
         self.askers.0.insert(link, Asker { sink, peer: None, topics, behind, refusing: false });
     }
 
@@ -93,7 +93,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.refresh(name);
         let asker = self.askers.0.get_mut(&link)?;
         if sessions == 0 {
-            let followed = asker.topics.remove(name);
+            let followed = asker.topics.remove(name).is_some();
             asker.behind.remove(name);
             if let Some(topic) = self.topics.get_mut(name) {
                 topic.set_remote(link, 0);
@@ -104,7 +104,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.topics.release(name);
             return None;
         }
-        asker.topics.insert(Arc::from(name));
+        asker.topics.get_or_insert_with(name, || (Arc::from(name), ()));
         let slot = self.ring.key().slot(name);
         self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
         self.has_follower(name);

@@ -1,9 +1,8 @@
 //! Things found by their slot on the ring: whom a new ring concerns is found without walking all.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use cluster::maps::HashMap;
+use cluster::maps::SteadyMap;
 use cluster::ring::{SLOTS, Slot};
 
 /// Slots whose lists are made together: so many that a full node's index is small, so few that an empty one's is, too.
@@ -31,7 +30,7 @@ pub(super) trait InSlot {
 /// Things by name and by slot.
 #[derive(Debug)]
 pub(super) struct BySlot<V> {
-    named: HashMap<Arc<str>, V>,
+    named: SteadyMap<Arc<str>, V>,
     index: SlotIndex<Arc<str>>,
 }
 
@@ -106,7 +105,7 @@ impl<T> SlotIndex<T> {
 
 impl<V> Default for BySlot<V> {
     fn default() -> Self {
-        Self { named: HashMap::default(), index: SlotIndex::default() }
+        Self { named: SteadyMap::default(), index: SlotIndex::default() }
     }
 }
 
@@ -139,18 +138,15 @@ impl<V: InSlot> BySlot<V> {
 
     /// The thing of this name, made if it isn't there.
     pub(super) fn entry(&mut self, name: &str, make: impl FnOnce() -> V) -> &mut V {
-        match self.named.entry(self.name(name).unwrap_or_else(|| Arc::from(name))) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let thing = make();
-                self.index.insert(thing.slot(), Arc::clone(entry.key()));
-                entry.insert(thing)
-            }
-        }
+        self.named.get_or_insert_with(name, || {
+            let (name, thing) = (Arc::<str>::from(name), make());
+            self.index.insert(thing.slot(), Arc::clone(&name));
+            (name, thing)
+        })
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        if let Some((name, thing)) = self.named.remove_entry(name) {
+        if let Some((name, thing)) = self.named.remove(name) {
             self.index.remove(thing.slot(), |other| Arc::ptr_eq(other, &name));
         }
     }

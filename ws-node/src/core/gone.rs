@@ -7,14 +7,14 @@ use std::iter::Chain;
 use std::sync::Arc;
 use std::vec;
 
-use cluster::maps::HashSet;
+use cluster::maps::{HashSet, IntoKeys, SteadySet};
 use cluster::ring::Slot;
 
 use super::refresh::THING;
 use super::{Core, LinkSink, SessionSink};
 
 /// Topics of a process, in any order, and possibly more than once.
-type Names = <HashSet<Arc<str>> as IntoIterator>::IntoIter;
+type Names = Chain<IntoKeys<Arc<str>, ()>, <HashSet<Arc<str>> as IntoIterator>::IntoIter>;
 
 /// All of them, the first to go first.
 #[derive(Debug, Default)]
@@ -26,16 +26,16 @@ pub(super) struct Gone(VecDeque<Leaving>);
 struct Leaving {
     link: u64,
     /// What it asked for; then what it was behind with, which is only to be let go.
-    names: Chain<Names, Names>,
+    names: Names,
     /// Where groups are at home that it may have told members of.
     slots: vec::IntoIter<Slot>,
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A process is gone that asked for these topics.
-    pub(super) fn begin_leaving(&mut self, link: u64, names: HashSet<Arc<str>>, behind: HashSet<Arc<str>>) {
+    pub(super) fn begin_leaving(&mut self, link: u64, names: SteadySet<Arc<str>>, behind: HashSet<Arc<str>>) {
         let slots: Vec<Slot> = self.presence.homed.slots().collect();
-        let names = names.into_iter().chain(behind);
+        let names = names.into_keys().chain(behind);
         self.gone.0.push_back(Leaving { link, names, slots: slots.into_iter() });
         self.let_leave(self.piece);
     }

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use cluster::maps::HashSet;
+use cluster::maps::SteadySet;
 use cluster::tokens::CLOCK_LEEWAY_S;
 
 /// The names of used tickets by the second in which they may be forgotten.
 #[derive(Debug, Default)]
 pub(super) struct UsedTickets {
-    names: HashSet<String>,
+    names: SteadySet<String>,
     lapsing: BTreeMap<u64, Vec<String>>,
 }
 
 impl UsedTickets {
     /// Marks a ticket used; false if it was used before.
     pub(super) fn take(&mut self, jti: &str, expires_s: u64) -> bool {
-        if !self.names.insert(jti.to_owned()) {
+        if !self.names.insert(jti.to_owned(), ()) {
             return false;
         }
         self.lapsing.entry(expires_s + CLOCK_LEEWAY_S + 1).or_default().push(jti.to_owned());

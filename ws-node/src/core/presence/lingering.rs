@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cluster::maps::HashMap;
+use cluster::maps::SteadyMap;
 
 /// Inboxes that are remembered, at most. A node of 500,000 sessions that loses all of them at once remembers them.
 const REMEMBERED_MAX: usize = 500_000;
@@ -16,7 +16,7 @@ const FORGOTTEN_PER_TICK: usize = 2_000;
 pub(in crate::core) struct Lingering {
     grace_ms: u64,
     remembered_max: usize,
-    until_ms: HashMap<Arc<str>, u64>,
+    until_ms: SteadyMap<Arc<str>, u64>,
     /// The same, ascending; also some that came back or were lost again since.
     order: VecDeque<(u64, Arc<str>)>,
     /// Some were forgotten whose grace would have ended then.
@@ -38,7 +38,7 @@ impl Lingering {
         Self {
             grace_ms,
             remembered_max: REMEMBERED_MAX,
-            until_ms: HashMap::default(),
+            until_ms: SteadyMap::default(),
             order: VecDeque::new(),
             forgot_until_ms: 0,
         }
@@ -69,7 +69,7 @@ impl Lingering {
         }
         if self.until_ms.is_empty() {
             // The memory of a wave of losses is not kept for the next one.
-            self.until_ms.shrink_to(0);
+            self.until_ms = SteadyMap::default();
             self.order.shrink_to(0);
         }
     }

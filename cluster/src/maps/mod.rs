@@ -1,11 +1,15 @@
 //! Hash maps and sets as all decisions use them: keyed SipHash-1-3 as in the standard library, so that nobody can choose
 //! keys that collide; but in a simulation with keys that follow from its seed, so that a run's order can be repeated.
 
+mod steady;
+
 use std::collections;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
 use siphasher::sip::SipHasher13;
+
+pub use self::steady::{IntoKeys, SteadyMap, SteadySet};
 
 /// A hash map.
 pub type HashMap<K, V> = collections::HashMap<K, V, Keyed>;
