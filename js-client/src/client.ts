@@ -9,7 +9,7 @@ import { requestsOf, type Waiter, type Waiters, waiting } from "./requests.js";
 import { lookupOf } from "./shell/lookup.js";
 import { pageOf } from "./shell/page.js";
 import { run } from "./shell/runner.js";
-import type { Client, ClientOptions, CoreClient, Events, Message, Signal, WebSocketConstructor } from "./types.js";
+import type { Client, ClientOptions, CoreClient, Events, Message, Signal, Status, WebSocketConstructor } from "./types.js";
 
 /** What a client with groups has more. */
 export interface GroupParts {
@@ -73,16 +73,12 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
     },
     connect({ signal } = {}) {
       let off = (): unknown => 0;
-      const begin = ({ resolve, reject }: Waiter<void>): void => {
-        if (!webSocket()) return reject(new RingdialError("no_websocket", "", false));
+      const begin = (waiter: Waiter<void>): void => {
+        if (!webSocket()) return waiter.reject(new RingdialError("no_websocket", "", false));
         open = true;
         later.splice(0).forEach((again) => queueMicrotask(again));
-        off = emitter.on("status", (status) => {
-          if (status.state === "connected") resolve();
-          if (status.state === "closed") reject(status.cause ?? new RingdialError("closed", "", false));
-        });
         dispatch("connect");
-        if (runner.state.link) resolve();
+        off = arrival(() => statusOf(runner.state), emitter.on, waiter);
       };
       const made = waiting(signal, begin, () => off());
       // Whoever does not wait for it has the events.
@@ -98,7 +94,24 @@ export function clientOf<Data>(options: ClientOptions, parts?: GroupParts): Clie
     async close() {
       open = false;
       dispatch("close");
+      await null;
       await runner.closed();
     },
   };
+}
+
+/** Settles once the client is connected or closed. Gives what ends that. */
+function arrival(status: () => Status, on: CoreClient["on"], { resolve, reject }: Waiter<void>): () => void {
+  let off = (): unknown => 0;
+  const look = (): void => {
+    const now = status();
+    if (now.state === "connected") resolve();
+    if (now.state === "closed") reject(now.cause ?? new RingdialError("closed", "", false));
+  };
+  // Within a listener, what was dispatched has not been done yet.
+  queueMicrotask(() => {
+    off = on("status", look);
+    look();
+  });
+  return () => off();
 }

@@ -28,10 +28,10 @@ export function closePolicy(code: number): Policy {
 }
 
 /**
- * For a lookup's status other than 200. `temporary` is what the problem document says. Without one, a 404 or 502 may come
- * from whatever stands in between, so only a 401 or 403 stops.
+ * For a lookup's status other than 200. `temporary` is what the problem document says. Without one, the answer may come
+ * from whatever stands in between, which only a 401 is not asked again for.
  */
 export function statusPolicy(status: number, temporary: unknown): Policy {
   if (status === 401) return "refresh";
-  return temporary === false || (status === 403 && temporary !== true) ? "stop" : "later";
+  return temporary === false ? "stop" : "later";
 }

@@ -10,8 +10,15 @@ import { bytesOf } from "./wire.js";
 /** A group as long as somebody uses it. */
 interface Room {
   readonly emitter: Emitter<GroupEvents>;
-  readonly joined: Promise<void>;
+  /** Another one after `close()`, if the client has not been in the group. */
+  joined: Promise<void>;
+  /** It was rejected. */
+  failed: boolean;
+  /** Why the group is not followed any more. */
+  over?: RingdialError;
   handles: number;
+  /** Loops over its messages, to be ended where it is not followed any more. */
+  readonly loops: Set<(error: RingdialError) => void>;
 }
 
 export interface Groups extends Pick<Client, "group"> {
@@ -53,29 +60,39 @@ function check(name: unknown, since: Since | undefined): void {
 export function groupsOf(means: Means): Groups {
   const { runner, waiters } = means;
   const rooms = new Map<string, Room>();
+  const wait = (topic: string, room: Room): void => {
+    room.failed = false;
+    room.joined = new Promise<void>((resolve, fail) => {
+      const reject = (error: RingdialError): void => {
+        room.failed = true;
+        fail(error);
+        // A group that was refused is tried again. After the end of the client it is wanted still.
+        if (runner.state.places[topic]) return;
+        rooms.delete(topic);
+        room.over = error;
+        for (const end of room.loops) end(error);
+      };
+      waiters.set(topic, { resolve, reject: reject as (error: unknown) => void });
+    });
+    // Whoever does not wait for it has the event `error`.
+    room.joined.catch(() => {});
+  };
   const enter = (topic: string, { since, presence = false }: GroupOptions): Room => {
     let room = rooms.get(topic);
     if (!room) {
-      const joined = new Promise<void>((resolve, fail) => {
-        // A group that was refused is tried again. After the end of the client it is wanted still.
-        const reject = (error: unknown): void => {
-          if (!runner.state.places[topic]) rooms.delete(topic);
-          fail(error);
-        };
-        waiters.set(topic, { resolve, reject });
-      });
-      // Whoever does not wait for it has the event `error`.
-      joined.catch(() => {});
-      rooms.set(topic, (room = { emitter: emitterOf(means.live), joined, handles: 0 }));
+      rooms.set(topic, (room = { emitter: emitterOf(means.live), joined: Promise.resolve(), failed: false, handles: 0, loops: new Set() }));
+      wait(topic, room);
     }
     room.handles++;
     runner.dispatch("follow", topic, since, presence);
     return room;
   };
   means.on("status", ({ state, ...status }) => {
-    if (state !== "closed") return;
     const closed = new RingdialError("closed", "", false, status as { cause?: unknown });
-    for (const topic of rooms.keys()) waiters.get(topic)?.reject(closed);
+    for (const [topic, room] of rooms) {
+      if (state === "closed") waiters.get(topic)?.reject(closed);
+      else if (room.failed) wait(topic, room);
+    }
   });
   const exit = (topic: string, room: Room): void => {
     if (--room.handles || rooms.get(topic) !== room) return;
@@ -113,14 +130,17 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
     get ended() {
       const { phase, cause } = runner.state;
       if (!used) return [];
+      if (room.over) return [room.over];
       return phase === "closed" ? [cause] : undefined;
     },
     message: (listener) => on("message", listener),
     end(listener) {
       const off = onClient("status", (status) => status.state === "closed" && listener(status.cause));
       const left = until(listener);
+      room.loops.add(listener);
       return () => {
         off();
+        room.loops.delete(listener);
         offs.delete(left);
       };
     },
@@ -133,7 +153,9 @@ function handleOf<Data>(name: string, room: Room, { runner, on: onClient, send, 
   };
   return {
     name,
-    joined: room.joined,
+    get joined() {
+      return room.joined;
+    },
     get position() {
       const { epoch, offset } = runner.state.places[`g:${name}`] ?? {};
       return epoch ? ({ epoch, offset } as Position) : undefined;

@@ -27,7 +27,7 @@ export function requestsOf(dispatch: Runner["dispatch"], waiters: Waiters, name:
       if ("to" in fields && !fields.to) throw new TypeError("to nobody");
       const text = JSON.stringify({ ...fields, ref: silent ? undefined : ref });
       waiters.set(ref, waiter);
-      dispatch("send", ref, text, ephemeral || silent, silent, costOf(fields));
+      dispatch("send", ref, text, ephemeral, silent, costOf(fields));
     };
     return waiting(signal, begin, () => {
       if (waiters.delete(ref)) dispatch("cancel", ref);

@@ -271,15 +271,15 @@ export interface GroupEvents<Data = unknown> {
 /** One use of a group. The first handle joins it, the last {@link Group.leave} leaves it; connections come and go in between. */
 export interface Group<Data = unknown> extends AsyncDisposable {
   readonly name: string;
-  /** The group is joined. Rejects if the node refuses it, or the client is closed before. */
+  /** The group is joined. Rejects if the node refuses it, or the client is closed: after the next {@link Client.connect} it is another one. */
   readonly joined: Promise<void>;
-  /** What the last message or gap was, to be given as `since` another time. Undefined before the first join, and without a log. */
+  /** What the last message or gap was, to be given as `since` another time; a loop may be behind it. Undefined before the first join, and without a log. */
   readonly position: Position | undefined;
   /** Adds a listener until {@link Group.leave}, and returns its removal. */
   on<K extends keyof GroupEvents<Data>>(name: K, listener: (value: GroupEvents<Data>[K]) => void): () => void;
   /**
    * The same messages for `for await`, from now on. The loop ends with the signal, {@link Group.leave} or {@link Client.close}, and throws
-   * what stopped the client.
+   * what stopped the client, or why the group is not followed any more.
    */
   messages(options?: MessagesOptions): AsyncIterableIterator<Message<Data>>;
   /** The same as {@link Client.send} to the group. */

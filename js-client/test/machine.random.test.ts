@@ -120,7 +120,7 @@ class World {
     const ref = String(this.next++);
     const ephemeral = this.random() < 0.5;
     this.waiting.set(ref, { ephemeral, written: 0 });
-    return ["send", ref, JSON.stringify({ op: "send", ref }), ephemeral, ephemeral && this.random() < 0.3];
+    return ["send", ref, JSON.stringify({ op: "send", ref }), ephemeral, this.random() < 0.2];
   }
 
   /** One in twenty has a field that is missing or of another type: whatever comes of it, the client goes on. */

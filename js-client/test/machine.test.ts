@@ -13,6 +13,33 @@ it("looks at the clock each 15 s, and sooner if the dead-line is near", () => {
   expect(machine.at(50_000, "timer", "alive").effects).toEqual([["arm", "alive", 10_000]]);
 });
 
+it("asks for a newer token until it has one", () => {
+  const refused = { policy: "later", error: new RingdialError("token_failed", "", true) } as const;
+  const machine = new Machine().connected().at(1, "down", 2, 4401, "");
+  expect(machine.effects).toContainEqual(["look", 3, "rejected", []]);
+  machine.at(2, "refused", 3, refused).at(10_000, "timer", "loop");
+  expect(machine.effects).toContainEqual(["look", 4, "rejected", []]);
+  machine.at(10_001, "granted", 4, { url: "ws://n1", protocols: [] }).at(10_002, "down", 5, 1006, "").at(60_000, "timer", "loop");
+  expect(machine.effects).toContainEqual(["look", 6, "lost", []]);
+});
+
+it("keeps the old socket of a move until the new one carries what is unanswered, however slowly the node lets it", () => {
+  const limits = { sends_per_second: 1, sends_burst: 8 };
+  const machine = new Machine().connected();
+  for (let n = 0; n < 20; n++) machine.at(1, "send", `${n}`, "{}", false, false);
+  machine.at(2, "heard", 2, { op: "moved", node: "n2", url: "ws://n2", protocols: [] }).at(3, "timer", "loop").at(4, "opened", 3);
+  machine.at(5, "heard", 3, { op: "welcome", session: "t", user: "u", node: "n2", limits });
+  expect(machine.effects).not.toContainEqual(["write", 2, '{"op":"detach"}']);
+  // It goes away, and says so of what it will not do: that is to be repeated.
+  machine.at(6, "heard", 2, { op: "error", ref: "19", code: "unavailable", temporary: true });
+  expect(machine.state.sends).toHaveLength(20);
+  for (let ms = 1_000; machine.state.sends.some(({ socket }) => socket === 2); ms += 1_000) {
+    expect(machine.state.detached).toBe(false);
+    machine.at(ms, "timer", "pace");
+  }
+  expect(machine.effects).toContainEqual(["write", 2, '{"op":"detach"}']);
+});
+
 it("takes a welcome that does not say how often, and what for, with defaults", () => {
   const machine = new Machine().at(0, "connect").at(0, "granted", 1, { url: "ws://n1", protocols: [] }).at(0, "opened", 2);
   machine.at(0, "heard", 2, { op: "welcome", session: "s", user: "u", node: "n1", heartbeat_ms: "x" });

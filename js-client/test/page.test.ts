@@ -8,8 +8,9 @@ const page = { document: { hidden: false }, navigator: { onLine: true } };
 const listeners = new Map<string, Set<() => void>>();
 const platform = {
   ...page,
-  addEventListener: (name: string, run: () => void) => void listeners.set(name, (listeners.get(name) ?? new Set()).add(run)),
-  removeEventListener: (name: string, run: () => void) => void listeners.get(name)?.delete(run),
+  // What happens to the document comes to the window only where it is captured.
+  addEventListener: (name: string, run: () => void, capture = false) => void (capture && listeners.set(name, (listeners.get(name) ?? new Set()).add(run))),
+  removeEventListener: (name: string, run: () => void, capture = false) => void (capture && listeners.get(name)?.delete(run)),
 };
 const before = new Map(Object.keys(platform).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]));
 const fire = (name: string): void => listeners.get(name)?.forEach((run) => run());

@@ -44,7 +44,8 @@ describe("codes", () => {
 
   it("judges a lookup's status by its problem document, else by caution", () => {
     expect(statusPolicy(401, false)).toBe("refresh");
-    expect(statusPolicy(403, undefined)).toBe("stop");
+    expect(statusPolicy(403, false)).toBe("stop");
+    expect(statusPolicy(403, undefined)).toBe("later");
     expect(statusPolicy(404, false)).toBe("stop");
     expect(statusPolicy(404, undefined)).toBe("later");
     expect(statusPolicy(429, true)).toBe("later");

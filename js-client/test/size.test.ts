@@ -5,8 +5,8 @@ import { bundle } from "../scripts/bundle.mjs";
 
 /** Of what is published, private names shortened. The README says what costs what; 6,000 is the aim for the core. */
 const BUDGETS: readonly (readonly [entry: string, bytes: number])[] = [
-  ["core.ts", 7_210],
-  ["index.ts", 9_160],
+  ["core.ts", 7_270],
+  ["index.ts", 9_300],
   ["react.ts", 900],
 ];
 

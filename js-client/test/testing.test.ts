@@ -161,6 +161,25 @@ describe("the fake cluster", () => {
     socket.close();
   });
 
+  it("has no session of a client that was closed, within a listener too", async () => {
+    const fake = cluster();
+    const { client } = await start(fake, "alice");
+    fake.delay(50);
+    await new Promise((resolve) => {
+      client.on("message", () => resolve(client.close()));
+      fake.send({ user: "alice" }, 1);
+    });
+    expect(fake.sessions).toEqual([]);
+  });
+
+  it("refuses messages to nobody that nodes know", async () => {
+    const { client, data } = await start(cluster(), "alice");
+    for (const to of ["bob", {}, { user: 3 }, { users: "bob" }, { all: false }, { match: 1 }, { user: "bob", group: "x" }, { nobody: 1 }]) {
+      await expect(client.send(to as { all: true }, 1)).rejects.toMatchObject({ code: "bad_request" });
+    }
+    expect(data()).toEqual([]);
+  });
+
   it("falls silent, which only a probe tells", async () => {
     const fake = cluster();
     const { client, codes } = await start(fake, "alice", { timeouts: { probeMs: 30 } });

@@ -46,10 +46,11 @@ export function ofLink(t: Turn, before: Link, frame: Frame): void {
   if (t.said) act(t, "emit", "error", t.said);
 }
 
-/** Lets the old socket go, once the new one brings everything: unless a topic of it still waits for the log. */
+/** Lets the old socket go, once the new one brings everything and carries what is unanswered: unless a topic of it still waits for the log. */
 export function part(t: Turn, anyway = false): void {
-  const { old, detached, link, places, config } = t;
-  if (old && !detached && (anyway || Object.values(places).every((topic) => topic.pending !== link?.socket))) {
+  const { old, detached, link, places, sends, config } = t;
+  const waits = Object.values(places).some((topic) => topic.pending === link?.socket) || sends.some((entry) => entry.socket === old && !entry.ephemeral);
+  if (old && !detached && (anyway || !waits)) {
     t.detached = true;
     act(t, "write", old, DETACH);
     act(t, "arm", "retire", config.detachMs);

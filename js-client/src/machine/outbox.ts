@@ -72,13 +72,13 @@ export function orphan(t: Turn, socket: number): void {
   remove(t, (entry) => entry.ephemeral && entry.socket === socket, "unconfirmed", true);
 }
 
-/** `ack` or `error` with a `ref`. An error counts only from the socket that carried the send last. */
+/** `ack` or `error` with a `ref`. An error counts only from the socket that carried the send last, and if it is not to be repeated on another one. */
 export function answered(t: Turn, socket: number, frame: Frame): void {
   const { op, ref: echoed, ...rest } = frame;
   const ref = String(echoed);
   const entry = t.sends.find((waiting) => waiting.ref === ref);
   if (!entry) return t.config.rules?.replied(t, frame);
-  if (op === "error" && entry.socket !== socket) return;
+  if (op === "error" && (entry.socket !== socket || (socket === t.old && !entry.ephemeral))) return;
   t.sends = t.sends.filter((waiting) => waiting !== entry);
   if (op === "ack") act(t, "settle", ref, rest as Ack);
   else act(t, "fail", ref, errorOf(rest));

@@ -33,6 +33,7 @@ export function look(t: Turn, reason: Reason): void {
 export function granted(t: Turn, grant: LookupAnswer): void {
   const { base_ms, max_ms } = grant.retry ?? {};
   t.ask = 0;
+  t.reason = "lost";
   t.baseMs = t.config.baseMs ?? positive(base_ms) ?? t.baseMs;
   t.maxMs = t.config.maxMs ?? positive(max_ms) ?? t.maxMs;
   dial(t, grant);
@@ -49,7 +50,9 @@ export function retry(t: Turn, { policy, error }: Failure): void {
   t.refreshed ||= refresh;
   t.cause = error;
   act(t, "emit", "error", error);
-  t.reason = refresh ? "rejected" : "lost";
+  // Until a lookup is granted: a token that could not be had for a moment is wanted still.
+  if (refresh) t.reason = "rejected";
+  else if (t.reason !== "rejected") t.reason = "lost";
   if (!ms) return look(t, t.reason);
   t.retryAt = t.now + ms;
   act(t, "arm", "loop", ms);

@@ -87,7 +87,7 @@ const handlers: Handlers = {
   heard(t, socket, frame) {
     if (!socketsOf(t).includes(socket)) return;
     const { op } = frame;
-    t.said = op === "error" && !("ref" in frame) ? errorOf(frame) : undefined;
+    if (socket !== t.old) t.said = op === "error" && !("ref" in frame) ? errorOf(frame) : undefined;
     if (t.said && socket === t.dial?.socket) declined(t, t.dial);
     if (socket === t.link?.socket) ofLink(t, t.link, frame);
     if (op === "ping") act(t, "write", socket, PONG);

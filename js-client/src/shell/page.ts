@@ -7,8 +7,8 @@ const EVENTS = ["online", "offline", "pageshow", "resume", "visibilitychange"];
 interface Platform {
   readonly document?: { readonly hidden: boolean };
   readonly navigator?: { readonly onLine?: boolean };
-  addEventListener?(name: string, listener: () => void): void;
-  removeEventListener?(name: string, listener: () => void): void;
+  addEventListener?(name: string, listener: () => void, capture: boolean): void;
+  removeEventListener?(name: string, listener: () => void, capture: boolean): void;
 }
 
 /** Gives a function that listens, or no longer does. Listening twice is the same as once. What is so when it begins is told, too. */
@@ -26,6 +26,7 @@ export function pageOf(dispatch: Runner["dispatch"]): (listen: boolean) => void 
   return (listen) => {
     if (listen && !listens) tell();
     listens = listen;
-    for (const name of EVENTS) platform[listen ? "addEventListener" : "removeEventListener"]?.(name, changed);
+    // Captured: `resume` comes to the document and does not bubble.
+    for (const name of EVENTS) platform[listen ? "addEventListener" : "removeEventListener"]?.(name, changed, true);
   };
 }

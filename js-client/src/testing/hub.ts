@@ -1,7 +1,7 @@
 /** What the fake nodes have in common: topics and their logs, sessions, who is where. */
 import type { Frame } from "../wire.js";
 import { Log } from "./log.js";
-import { refused, type Session, topicsOf } from "./session.js";
+import { isTarget, refused, type Session, topicsOf } from "./session.js";
 
 export interface Rules {
   /** Whether a user may be in a group; true by default. */
@@ -51,6 +51,7 @@ export class Hub {
 
   /** The fields of the `ack`, or of the `error` if there is a code. */
   send(from: string, { to, data, key, ephemeral }: Frame): Record<string, unknown> {
+    if (!isTarget(to)) return refused("bad_request");
     const topics = topicsOf(to);
     if (!topics) return this.#cast(from, to as Record<string, unknown>, data);
     const acks = topics.map((topic) => {

@@ -155,9 +155,23 @@ export function refused(code: string, temporary = false): Fields {
   return { code, message: code, temporary };
 }
 
+/** What each kind of `to` holds. */
+const TARGETS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  user: (value) => typeof value === "string",
+  users: (value) => Array.isArray(value) && value.every((user) => typeof user === "string"),
+  group: (value) => typeof value === "string",
+  all: (value) => value === true,
+  match: (value) => typeof value === "object" && value !== null,
+};
+
+/** Whether a `to` is one of its kinds. */
+export function isTarget(to: unknown): boolean {
+  const [[kind, value] = [""], ...more] = Object.entries(Object(to));
+  return !more.length && (TARGETS[kind]?.(value) ?? false);
+}
+
 /** The topics that a `to` names; undefined for `all` and `match`. */
 export function topicsOf(to: unknown): readonly string[] | undefined {
-  if (typeof to !== "object" || !to) return [];
   const { user, users, group } = to as Fields;
   if (user !== undefined) return [`u:${String(user)}`];
   if (Array.isArray(users)) return [...new Set(users)].map((each) => `u:${String(each)}`);
