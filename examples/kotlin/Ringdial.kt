@@ -120,13 +120,19 @@ class RingdialClient(
     }
 
     private fun answered(status: Int, body: JsonObject, retryAfter: String?) {
-        if (status == 200) {
+        if (status == 200 && isGrant(body)) {
             body["retry"]?.jsonObject?.let { baseMs = it.long("base_ms") ?: baseMs; maxMs = it.long("max_ms") ?: maxMs }
             return dial(body)
         }
         val policy = if (status == 401) "refresh" else if (body["temporary"]?.jsonPrimitive?.booleanOrNull == false) "stop" else "later"
         again(policy, "${body.text("code") ?: status}", body.long("retry_after_ms") ?: retryAfter?.toLongOrNull()?.times(1000))
     }
+
+    /** What stands in between may answer anything: a page to sign in to the network, say. */
+    private fun isGrant(body: JsonObject) = runCatching {
+        Request.Builder().url(body.text("url")!!)
+        body.text("node") != null && body["protocols"] is JsonArray
+    }.getOrDefault(false)
 
     /** The next attempt, or the end. Full jitter; the first loss of a connection spreads as the node had said. */
     private fun again(policy: String, why: String, adviceMs: Long? = null) {

@@ -239,6 +239,9 @@ class Client:
                 failure = error
                 if node and failure.policy == "lost":  # it could not be reached
                     avoid.append(node)
+            except Exception as error:  # what nobody thought of is no reason to give up
+                logging.exception("an attempt to connect")
+                failure = Failure("later", RingdialError("failed", repr(error)))
             self._link = None
             if failure.policy == "stop" or failure.policy == "refresh" and (rejected or not callable(self._token)):
                 return self._stop(failure)
@@ -259,7 +262,10 @@ class Client:
         return random.random() * min(cap, base * 2 ** min(failures, 30)) / 1000
 
     async def _look_up(self, avoid: list[str], rejected: bool) -> Json:
-        token = await self._token(rejected) if callable(self._token) else self._token
+        try:
+            token = await self._token(rejected) if callable(self._token) else self._token
+        except Exception as error:
+            raise Failure("later", RingdialError("token_failed", repr(error))) from error
         query = [("id", self._user), ("service", self._service), *(("avoid", node) for node in avoid[-16:])]
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
@@ -267,13 +273,16 @@ class Client:
             body = answer.json() if "json" in answer.headers.get("content-type", "") else {}
         except (httpx.HTTPError, ValueError) as error:
             raise Failure("later", RingdialError("lookup_failed", repr(error))) from error
-        if answer.status_code == 200:
+        # What stands in between may answer anything: a page to sign in to the network, say.
+        body = body if isinstance(body, dict) else {}
+        if answer.status_code == 200 and {"id", "node", "url", "protocols", "retry"} <= body.keys():
             self._advice |= body["retry"]
             self._user = body["id"]
             self._topics.setdefault(f"u:{self._user}", self._inbox)
             return body
         policy = "refresh" if answer.status_code == 401 else "stop" if body.get("temporary") is False else "later"
-        advice = body.get("retry_after_ms", 1000 * seconds if (seconds := int(answer.headers.get("retry-after", 0))) else None)
+        seconds = answer.headers.get("retry-after", "")  # or a date, which is left
+        advice = body.get("retry_after_ms", 1000 * int(seconds) if seconds.isdecimal() else None)
         raise Failure(policy, RingdialError(body.get("code", f"http_{answer.status_code}"), body.get("detail", ""), policy == "later", advice))
 
     async def _open(self, node: str, url: str, protocols: list[str]) -> Link:
@@ -295,7 +304,7 @@ class Client:
                     said = frame if frame["op"] == "error" else said
         except ConnectionClosed as closed:
             raise ended(closed, said) from None
-        except (OSError, WebSocketException, TimeoutError) as error:
+        except (OSError, WebSocketException, TimeoutError, ValueError, KeyError) as error:
             if socket:
                 self._spawn(socket.close())
             raise Failure("lost", RingdialError("unreachable", f"{node}: {error!r}")) from error

@@ -187,7 +187,9 @@ public actor RingdialClient {
             let (bytes, response) = try await http.data(for: request)
             let status = (response as? HTTPURLResponse)?.statusCode ?? 0
             let body = (try? JSONSerialization.jsonObject(with: bytes)) as? Json ?? [:]
-            guard status != 200 else { return dial(body) }
+            // What stands in between may answer anything: a page to sign in to the network, say.
+            let isGrant = (body["url"] as? String).flatMap(URL.init(string:)) != nil && body["protocols"] is [String]
+            guard status != 200 || !isGrant else { return dial(body) }
             let policy: Policy = status == 401 ? .refresh : body["temporary"] as? Bool == false ? .stop : .later
             let header = (response as? HTTPURLResponse)?.value(forHTTPHeaderField: "Retry-After").flatMap(Double.init)
             again(policy, body["code"] as? String ?? "http_\(status)", advice: body["retry_after_ms"] as? Double ?? header.map { $0 * 1000 })
