@@ -48,13 +48,16 @@ impl World for Real {
 
     async fn overwrite(&self, service: &str, stored: Stored) {
         let (mut connection, key) = (self.server.connection(), format!("ringdial:{{{service}}}:ring"));
-        let () = connection.del(&key).unwrap();
+        // At once: who looks in between finds nothing, puts the ring back, and is a term further.
+        let mut change = redis::pipe();
+        change.atomic().del(&key).ignore();
         match stored {
             Stored::Absent => {}
-            Stored::Record(record) => connection.set(&key, &record[..]).unwrap(),
-            Stored::Oversized { bytes } => connection.set(&key, vec![b'x'; bytes as usize]).unwrap(),
-            Stored::WrongType => connection.lpush(&key, "x").unwrap(),
+            Stored::Record(record) => _ = change.set(&key, &record[..]),
+            Stored::Oversized { bytes } => _ = change.set(&key, vec![b'x'; bytes as usize]),
+            Stored::WrongType => _ = change.lpush(&key, "x"),
         }
+        let () = change.query(&mut connection).unwrap();
     }
 
     async fn set_answering(&self, answering: bool) {
