@@ -64,7 +64,8 @@ fn a_primary_that_becomes_a_replica_is_left_until_there_is_one_again() {
             let text: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.connection()).unwrap();
             text.lines().filter(|line| line.contains("resp=3")).count()
         };
-        assert_eq!(clients(), 1, "the log's own connection");
+        // The store that the log is of is dropped already; its connection, if it got as far as that, may be open still.
+        until("the log's own connection alone", || async { clients() == 1 }).await;
 
         let started = std::time::Instant::now();
         follow(&server, Some(&other));
