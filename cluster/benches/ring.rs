@@ -55,6 +55,13 @@ fn lookups(ring: &Ring) {
     }
     let (best, median) = time(50, || slots.iter().filter(|slot| next(ring, **slot).is_some()).count());
     report("next home, one node avoided, 1,000 nodes", best, median, KEYS, None);
+    for (nodes, target) in [(3, Some("100 ns")), (1_000, None)] {
+        let ring = grow(nodes);
+        let slots = &slots[..IDS];
+        let (best, median) =
+            time(50, || slots.iter().filter(|slot| ring.next_home(**slot, |_| true).is_some()).count());
+        report(&format!("next home, all {nodes} nodes avoided"), best, median, IDS, target);
+    }
 }
 
 /// A change, its difference, and the sessions that it moves.

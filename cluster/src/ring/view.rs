@@ -119,18 +119,25 @@ impl Ring {
     }
 
     /// The first holder clockwise from a slot, the slot's own included, that is not to be skipped: the next
-    /// node for those that cannot use the home. `skip` is asked once per member. `None` if it skips all.
+    /// node for those that cannot use the home. `skip` is asked once per holder. `None` if it skips all, as soon as all
+    /// were asked.
     pub fn next_home(&self, slot: Slot, skip: impl Fn(&Member) -> bool) -> Option<&Member> {
         let mut asked = [0u64; MEMBERS_MAX / 64];
+        // Of those that were not asked yet.
+        let mut slots_left = SLOTS as u32;
         let (before, from) = self.holders.split_at(slot.index());
         for &index in from.iter().chain(before) {
-            let member = &self.places.get(index)?.member;
+            let place = self.places.get(index)?;
             let (word, bit) = (usize::from(index) / 64, 1 << (index % 64));
             if asked[word] & bit == 0 {
-                if !skip(member) {
-                    return Some(member);
+                if !skip(&place.member) {
+                    return Some(&place.member);
                 }
                 asked[word] |= bit;
+                slots_left = slots_left.saturating_sub(place.slots);
+                if slots_left == 0 {
+                    return None;
+                }
             }
         }
         None

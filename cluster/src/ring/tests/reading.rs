@@ -19,6 +19,24 @@ fn next_home_goes_clockwise_round_the_origin_and_asks_once_each() {
 }
 
 #[test]
+fn next_home_knows_when_it_has_asked_everybody() {
+    let ring = ring_of(&[("a", 100), ("b", 100), ("c", 1)]).drain("b");
+    for dead in ["", "a", "c"] {
+        let ring = ring.bypassing(|member| member.id == dead);
+        let holders = ["a", "c"].map(|id| ring.slot_count(id)).iter().filter(|slots| **slots > 0).count();
+        assert_eq!(holders, if dead.is_empty() { 2 } else { 1 });
+        for slot in (0..=u16::MAX).step_by(4_099).map(Slot::new) {
+            for last in ["a", "c"].into_iter().filter(|id| *id != dead) {
+                assert!(
+                    ring.next_home(slot, |member| member.id != last).is_some_and(|member| member.id == last)
+                );
+            }
+            assert_eq!(ring.next_home(slot, |_| true), None);
+        }
+    }
+}
+
+#[test]
 fn arcs_are_maximal_runs_with_both_names() {
     let one = ring_of(&[("a", 100)]);
     let all = genesis().changed(&one);
