@@ -281,6 +281,10 @@ impl LinkSink for Queue<Bytes> {
         self.0.lock().unwrap().push(frame);
         true
     }
+
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 impl LogSink for Queue<LogRequest> {

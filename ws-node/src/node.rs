@@ -236,6 +236,10 @@ impl LinkSink for PeerSink {
     fn send(&self, frame: Bytes) -> bool {
         self.0.try_send(frame).is_ok()
     }
+
+    fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// What the core goes by, not what the keeper holds: a frame is handed on only when the core knows the ring that it was

@@ -84,13 +84,15 @@ impl<L: LinkSink, W> Home<L, W> {
         self.bytes
     }
 
-    /// Sends a new message, or keeps it until it can be sent; false if the link is full.
+    /// Sends a new message, or keeps it until it can be sent; false if the link is full. One that has ended is not full: the
+    /// message waits for the next one, whether or not the end was told yet.
     pub(super) fn send(&mut self, number: u64, mut call: Call<W>) -> bool {
-        call.parked = self.backlog || self.refused || self.link.is_none();
-        self.backlog |= call.parked;
-        if !call.parked && !self.offer(call.part.frame.clone()) {
+        let waits = self.backlog || self.refused || self.link.is_none();
+        call.parked = waits || !self.offer(call.part.frame.clone());
+        if call.parked && !waits && !self.has_ended() {
             return false;
         }
+        self.backlog |= call.parked;
         self.keep(Kind::Message, number, call);
         true
     }
@@ -182,6 +184,10 @@ impl<L: LinkSink, W> Home<L, W> {
 
     pub(super) fn is_idle(&self) -> bool {
         self.link.is_none() && self.messages.is_empty() && self.questions.is_empty()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.link.as_ref().is_some_and(|(_, sink)| sink.has_ended())
     }
 
     fn calls(&mut self, kind: Kind) -> &mut BTreeMap<u64, Call<W>> {

@@ -37,6 +37,9 @@ pub const SEND_WITHIN_MS: u64 = 3_500;
 pub trait LinkSink: Send {
     /// Queues a frame; false if it could not.
     fn send(&self, frame: Bytes) -> bool;
+
+    /// Whether it has ended, so that it takes nothing any more. Its owner is told soon ([`Homes::closed`]).
+    fn has_ended(&self) -> bool;
 }
 
 /// The ring, as one process sees it.

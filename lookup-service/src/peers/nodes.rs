@@ -231,4 +231,8 @@ impl LinkSink for PeerSink {
     fn send(&self, frame: Bytes) -> bool {
         self.0.try_send(frame).is_ok()
     }
+
+    fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
 }

@@ -137,6 +137,10 @@ impl LinkSink for PeerSink {
         self.marks.lock().push(Mark::Link(self.link.0, self.link.1));
         taken
     }
+
+    fn has_ended(&self) -> bool {
+        self.sender.is_closed()
+    }
 }
 
 /// The text of a text frame.

@@ -4,6 +4,7 @@ use super::super::*;
 use super::world::{Seen, World};
 use crate::log::{Epoch, Position};
 use crate::wire::codes::ErrorCode;
+use crate::wire::peer::Question;
 
 #[test]
 fn a_message_goes_out_at_once_or_with_the_link() {
@@ -127,6 +128,19 @@ fn a_full_link_takes_nothing_new_and_the_rest_in_order_when_it_drains() {
     world.send("n0", &["u:a"]).unwrap();
     assert_eq!(link.counters(), [6], "what was refused is not kept");
     assert!(world.homes.waiting_bytes() > before);
+}
+
+#[test]
+fn a_link_that_ended_unheard_is_not_a_full_one() {
+    let mut world = World::new(1);
+    let link = world.open("n0");
+    link.end();
+    (0..2).for_each(|_| world.say("n0", &["u:a"]));
+    world.homes.ask("n0", Question::User("a"), 9, CALL_WAIT_MS).unwrap();
+    world.homes.pump();
+    assert_eq!(link.take(), []);
+    world.cut("n0");
+    assert_eq!(world.open("n0").counters(), [1, 2]);
 }
 
 #[test]

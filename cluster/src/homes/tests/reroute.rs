@@ -184,10 +184,15 @@ fn what_has_no_room_at_the_new_home_fails() {
     let stays = inbox_from_to(("n0", &old), ("n2", &new), 1);
     let mut world = World::new(2);
     while world.send_bytes("n2", &stays, 256 * 1024).is_ok() {}
-    while world.send_bytes("n2", &stays, 64).is_ok() {}
-    let waiter = world.send("n0", &[&moves]).unwrap();
-    let events = world.follow_as("n0", &new);
-    assert_eq!(waiters(&events), [(waiter, vec![moves], "overloaded")]);
+    world.send_bytes("n0", &moves, 256 * 1024).unwrap();
+    let small = world.send("n0", &[&moves]).unwrap();
+    let events = world.follow(&new);
+    let expected = [(0, vec![moves.clone()], "overloaded"), (small, vec![moves], "unavailable")];
+    assert_eq!(
+        waiters(&events),
+        expected,
+        "there is room for the small one, but not before what is in front of it"
+    );
 }
 
 #[test]

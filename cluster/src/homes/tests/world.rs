@@ -24,7 +24,14 @@ pub(super) enum Seen {
 
 /// A link that takes so many more frames.
 #[derive(Debug, Clone)]
-pub(super) struct Pipe(Arc<Mutex<(VecDeque<Bytes>, usize)>>);
+pub(super) struct Pipe(Arc<Mutex<Queue>>);
+
+#[derive(Debug)]
+struct Queue {
+    frames: VecDeque<Bytes>,
+    room: usize,
+    ended: bool,
+}
 
 pub(super) struct World {
     pub(super) homes: Homes<Pipe, u32>,
@@ -66,7 +73,8 @@ impl World {
     /// Opens a link and lets out what waits for it.
     pub(super) fn open(&mut self, node: &str) -> Pipe {
         self.links += 1;
-        let pipe = Pipe(Arc::new(Mutex::new((VecDeque::new(), usize::MAX))));
+        let pipe =
+            Pipe(Arc::new(Mutex::new(Queue { frames: VecDeque::new(), room: usize::MAX, ended: false })));
         self.homes.opened(node, self.links, pipe.clone());
         self.homes.pump_home(node);
         pipe
@@ -124,7 +132,7 @@ fn outgoing(counter: u64, data: &str) -> Outgoing<'_> {
 impl Pipe {
     /// What was sent since the last look.
     pub(super) fn take(&self) -> Vec<Seen> {
-        let frames: Vec<Bytes> = self.0.lock().unwrap().0.drain(..).collect();
+        let frames: Vec<Bytes> = self.0.lock().unwrap().frames.drain(..).collect();
         frames.iter().map(Seen::of).collect()
     }
 
@@ -146,17 +154,28 @@ impl Pipe {
 
     /// Lets it take so many more frames.
     pub(super) fn set_room(&self, frames: usize) {
-        self.0.lock().unwrap().1 = frames;
+        self.0.lock().unwrap().room = frames;
+    }
+
+    /// It has ended, and nobody was told yet.
+    pub(super) fn end(&self) {
+        self.0.lock().unwrap().ended = true;
     }
 }
 
 impl LinkSink for Pipe {
     fn send(&self, frame: Bytes) -> bool {
         let mut pipe = self.0.lock().unwrap();
-        let Some(left) = pipe.1.checked_sub(1) else { return false };
-        pipe.1 = left;
-        pipe.0.push_back(frame);
+        if pipe.ended || pipe.room == 0 {
+            return false;
+        }
+        pipe.room -= 1;
+        pipe.frames.push_back(frame);
         true
+    }
+
+    fn has_ended(&self) -> bool {
+        self.0.lock().unwrap().ended
     }
 }
 

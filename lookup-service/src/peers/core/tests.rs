@@ -94,6 +94,10 @@ impl LinkSink for Pipe {
         self.0.lock().unwrap().push_back(frame);
         true
     }
+
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 fn publish_of(frame: &Bytes) -> Publish<'_> {

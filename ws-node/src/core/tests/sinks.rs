@@ -136,6 +136,10 @@ impl LinkSink for Pipe {
         queue.frames.push_back(frame);
         true
     }
+
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 impl Default for Queue {
