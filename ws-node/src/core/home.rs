@@ -138,7 +138,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let batch = request.message_count();
         match self.log.submit(request) {
             Ok(()) => stream.sent(batch),
-            Err(_) => self.later.push(&shared, stream),
+            Err(_) => {
+                self.later.push(&shared, stream);
+                if batch > 0 {
+                    self.later.log_is_full();
+                }
+            }
         }
     }
 
@@ -157,28 +162,29 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         self.topics.release(name);
     }
 
-    /// Looks after the topics that could not be helped before.
+    /// Looks after the topics that could not be helped before: the first of them, the others are for [`Core::work_off`].
     pub(super) fn pump_later(&mut self, now: Now) {
-        let turn = self.later.take();
-        self.pump_some(turn, now);
+        self.later.begin_turn();
+        self.pump_some(now);
     }
 
-    /// Goes on with those that can wait.
-    pub(super) fn pump_calm(&mut self, now: Now) {
-        let turn = self.later.take_calm();
-        self.pump_some(turn, now);
-    }
-
-    fn pump_some(&mut self, names: Vec<Arc<str>>, now: Now) {
-        for name in names {
+    /// Goes on with that.
+    pub(super) fn pump_some(&mut self, now: Now) {
+        for name in self.later.take_some() {
             self.refresh(&name);
             let Some(stream) = self.topics.get_mut(&name).and_then(|topic| topic.stream.as_mut()) else {
                 continue;
             };
             stream.queued = false;
             let overdue = if stream.is_out() { Vec::new() } else { stream.take_overdue(now.tick_ms) };
+            let put_off = self.later.puts_off(stream);
+            if put_off {
+                self.later.push(&name, stream);
+            }
             self.settle_all(&name, overdue, |_| Outcome::Failed(ErrorCode::LogUnavailable));
-            self.pump_stream(&name, now);
+            if !put_off {
+                self.pump_stream(&name, now);
+            }
             self.topics.release(&name);
         }
     }

@@ -15,8 +15,8 @@ const LINGERING_MAX: usize = 100_000;
 /// Topics that the log is asked about in one tick, at most, if no message waits for it.
 const CALM_PER_TICK: usize = 5_000;
 
-/// Of them, those in one piece of work.
-const CALM_AT_ONCE: usize = 500;
+/// Topics in one piece of work.
+const AT_ONCE: usize = 500;
 
 /// How often the log is asked about each topic at home here, so that it does not forget where they stand, milliseconds.
 const TOUCH_MS: u64 = 6 * 60 * 60 * 1_000;
@@ -25,11 +25,15 @@ const TOUCH_MS: u64 = 6 * 60 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Later {
     /// Messages wait there.
-    urgent: Vec<Arc<str>>,
+    urgent: VecDeque<Arc<str>>,
+    /// How many of them still have their turn in this tick.
+    urgent_turn: usize,
     /// Only the log is to be asked.
-    next: VecDeque<Arc<str>>,
+    calm: VecDeque<Arc<str>>,
     /// How many of them may still be asked about in this tick.
-    turn: usize,
+    calm_turn: usize,
+    /// The log took no messages any more in this tick.
+    log_is_full: bool,
     lingering: VecDeque<(u64, Arc<str>)>,
     touch_due_ms: u64,
 }
@@ -82,16 +86,16 @@ impl Later {
     /// Whether there is nothing to look after.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.next.is_empty() && self.lingering.is_empty()
+        self.urgent.is_empty() && self.calm.is_empty() && self.lingering.is_empty()
     }
 
     /// Has a topic looked after with the next tick.
     pub(super) fn push(&mut self, name: &Arc<str>, stream: &mut Stream) {
         if !std::mem::replace(&mut stream.queued, true) {
             if stream.has_waiting() {
-                self.urgent.push(Arc::clone(name));
+                self.urgent.push_back(Arc::clone(name));
             } else {
-                self.next.push_back(Arc::clone(name));
+                self.calm.push_back(Arc::clone(name));
             }
         }
     }
@@ -100,23 +104,34 @@ impl Later {
         self.lingering.len()
     }
 
-    /// Whose turn it is with this tick: all where messages wait, and the first of the others.
-    pub(super) fn take(&mut self) -> Vec<Arc<str>> {
-        self.turn = CALM_PER_TICK.min(self.next.len());
-        let mut turn = std::mem::take(&mut self.urgent);
-        turn.extend(self.take_calm());
-        turn
+    /// A tick: the turn of all where messages wait, and of the first of the others.
+    pub(super) fn begin_turn(&mut self) {
+        self.urgent_turn = self.urgent.len();
+        self.calm_turn = CALM_PER_TICK.min(self.calm.len());
+        self.log_is_full = false;
     }
 
-    /// Some more of the others, as many as a piece of work has, and the tick.
-    pub(super) fn take_calm(&mut self) -> Vec<Arc<str>> {
-        let some = self.turn.min(CALM_AT_ONCE).min(self.next.len());
-        self.turn = if some == 0 { 0 } else { self.turn - some };
-        self.next.drain(..some).collect()
+    /// Some whose turn it is, as many as a piece of work has. Whoever comes meanwhile waits for the next tick.
+    pub(super) fn take_some(&mut self) -> Vec<Arc<str>> {
+        let urgent = self.urgent_turn.min(AT_ONCE);
+        let calm = self.calm_turn.min(AT_ONCE - urgent);
+        self.urgent_turn -= urgent;
+        self.calm_turn -= calm;
+        self.urgent.drain(..urgent).chain(self.calm.drain(..calm)).collect()
+    }
+
+    /// The log took no messages: those that wait are not offered again in this tick.
+    pub(super) fn log_is_full(&mut self) {
+        self.log_is_full = true;
+    }
+
+    /// Whether messages of a topic are better offered with the next tick.
+    pub(super) fn puts_off(&self, stream: &Stream) -> bool {
+        self.log_is_full && stream.has_waiting() && !stream.is_out()
     }
 
     /// Whether there are more of them for this tick.
     pub(super) fn has_turn(&self) -> bool {
-        self.turn > 0
+        self.urgent_turn + self.calm_turn > 0
     }
 }

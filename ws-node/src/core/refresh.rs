@@ -35,7 +35,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             return true;
         }
         if self.later.has_turn() {
-            self.pump_calm(now);
+            self.pump_some(now);
             return true;
         }
         self.offer_moves(now)

@@ -103,6 +103,35 @@ fn a_session_that_comes_while_the_log_is_away_is_welcomed_and_told_later() {
 }
 
 #[test]
+fn what_waits_for_a_full_log_is_looked_after_in_pieces() {
+    let mut world = World::with(1, super::world::generous());
+    let (key, alice) = world.connect(0, "alice");
+    world.asked[0].set_full(true);
+    let users: Vec<String> = (0..1_200).map(|n| format!("user{n}")).collect();
+    users.iter().zip(0..).for_each(|(user, n)| world.post(0, key, user, n));
+    world.lazy = true;
+    world.pass(100);
+    world.work_off(0);
+    assert_eq!(world.asked[0].len(), 0);
+    world.asked[0].set_full(false);
+    world.pass(100);
+    assert_eq!(world.asked[0].len(), 500, "a piece");
+    world.work_off(0);
+    assert_eq!(world.asked[0].len(), 1_200);
+    world.settle();
+    assert!(codes(&alice.take()).iter().all(|code| *code == "ack"));
+    // What waits for too long fails in time though the log took nothing before it in its tick.
+    world.asked[0].set_full(true);
+    users.iter().zip(0..).for_each(|(user, n)| world.post(0, key, user, n));
+    world.pass(4_000);
+    world.work_off(0);
+    world.settle_links();
+    let failed = alice.take();
+    assert_eq!(failed.len(), 1_200);
+    assert!(codes(&failed).iter().all(|code| *code == "log_unavailable"));
+}
+
+#[test]
 fn what_waits_for_the_log_has_a_bound() {
     let mut world = World::with(1, super::world::generous());
     let (key, alice) = world.connect(0, "alice");
