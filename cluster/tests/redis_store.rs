@@ -153,6 +153,8 @@ fn a_server_that_was_silent_for_a_moment_keeps_its_connection() {
             stats.get::<u64>("total_connections_received").unwrap()
         };
         let before = connections();
+        // A server that was not asked for long was not silent for long.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
         server.signal("-STOP");
         // Who begins to listen has the connection looked at: neither that nor the poll is answered.
         let _notices = store.notices();

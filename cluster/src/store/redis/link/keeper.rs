@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::failure::translate;
 use super::super::signals::Signals;
+use super::silence::Silence;
 use super::{Connection, State, timed_out};
 use crate::chance;
 use crate::store::StoreError;
@@ -89,8 +90,8 @@ impl LinkKeeper {
             .await
             .map_err(|_| timed_out(&self.address, self.connect_timeout))?
             .map_err(|error| translate(&self.address, &error))?;
-        let answered = Arc::new(Mutex::new(Instant::now()));
-        let mut connection = Connection { redis, gone, why: Arc::default(), subscribed: false, answered };
+        let silence = Arc::new(Mutex::new(Silence::new(Instant::now())));
+        let mut connection = Connection { redis, gone, why: Arc::default(), subscribed: false, silence };
         self.refuse_replica(&mut connection).await?;
         self.subscribe(&mut connection).await?;
         Ok(connection)
@@ -100,7 +101,8 @@ impl LinkKeeper {
     async fn refuse_replica(&self, connection: &mut Connection) -> Result<(), StoreError> {
         // Every user may say this, other than `ROLE`.
         let asking = ::redis::cmd("HELLO");
-        let told = self.answer(asking.query_async::<HashMap<String, Value>>(&mut connection.redis)).await?;
+        let told = asking.query_async::<HashMap<String, Value>>(&mut connection.redis);
+        let told = self.answer(&connection.silence, told).await?;
         let is_replica = |role: &Value| matches!(role, Value::BulkString(role) if role == b"replica");
         if told.get("role").is_some_and(is_replica) {
             let cause = "it is a replica, and not the primary".to_owned();
@@ -152,12 +154,11 @@ impl LinkKeeper {
         let mut saying = ::redis::cmd("PUBLISH");
         saying.arg(probe.channel()).arg("");
         let said = saying.query_async::<u64>(&mut connection.redis);
-        let arrives = match timeout(self.response_timeout, said).await {
-            Ok(Ok(_)) => timeout(self.response_timeout, probe.heard()).await.is_ok(),
-            Ok(Err(error)) if translate(&self.address, &error).temporary() => return,
-            Ok(Err(_)) => false,
+        let arrives = match self.answer(&connection.silence, said).await {
+            Ok(_) => timeout(self.response_timeout, probe.heard()).await.is_ok(),
             // A slow server says nothing about its subscriptions.
-            Err(_) => return,
+            Err(error) if error.temporary() => return,
+            Err(_) => false,
         };
         if self.signals.set_arriving(arrives) == arrives {
             return;
@@ -176,7 +177,7 @@ impl LinkKeeper {
         if channels.is_empty() {
             return Ok(());
         }
-        let subscribed = self.answer(connection.redis.subscribe(channels)).await;
+        let subscribed = self.answer(&connection.silence, connection.redis.subscribe(channels)).await;
         if !matches!(subscribed, Err(StoreError::TimedOut { .. })) {
             connection.subscribed = true;
         }
@@ -184,9 +185,16 @@ impl LinkKeeper {
     }
 
     /// The crate's time-out, which is as long, may be the first to end; it counts among the errors of connections.
-    async fn answer<T>(&self, answer: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
+    async fn answer<T>(
+        &self,
+        silence: &Mutex<Silence>,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, StoreError> {
         match timeout(self.response_timeout, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                silence.lock().answered(Instant::now());
+                Ok(answer)
+            }
             Ok(Err(error)) if !error.is_timeout() => Err(translate(&self.address, &error)),
             Ok(Err(_)) | Err(_) => Err(timed_out(&self.address, self.response_timeout)),
         }

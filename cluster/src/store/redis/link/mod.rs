@@ -4,6 +4,7 @@
 //! is none; redis's `ConnectionManager` would let operations wait for the whole of an outage, and keep the reason to itself.
 
 mod keeper;
+mod silence;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -20,12 +21,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::keeper::LinkKeeper;
+use self::silence::Silence;
 use super::config::RedisConfig;
 use super::failure::translate;
 use super::signals::Signals;
 use crate::store::StoreError;
 
-/// A connection is left after this many time-outs' time without any answer: two renewals, so that a lease survives it.
+/// A connection is left after this many time-outs' time in which nothing that was asked was answered: two renewals, so that a
+/// lease survives it.
 const SILENT_TIMEOUTS: u32 = 2;
 
 /// One server's connection. Dropping it ends the connection.
@@ -55,8 +58,7 @@ struct Connection {
     why: Arc<OnceLock<StoreError>>,
     /// Whether it has subscribed to anything.
     subscribed: bool,
-    /// When something was answered on it last.
-    answered: Arc<Mutex<Instant>>,
+    silence: Arc<Mutex<Silence>>,
 }
 
 // === impl Link ===
@@ -150,28 +152,31 @@ impl Link {
     ) -> Result<T, StoreError> {
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => {
-                *connection.answered.lock() = Instant::now();
+                connection.silence.lock().answered(Instant::now());
                 Ok(answer)
             }
-            Ok(Err(error)) if error.is_timeout() => Err(self.silent(connection)),
+            Ok(Err(error)) if error.is_timeout() => Err(self.silent(deadline, connection)),
             Ok(Err(error)) => {
                 let translated = translate(&self.address, &error);
                 if is_demoted(&error) {
                     connection.leave(translated.clone());
                 } else if error.is_unrecoverable_error() {
                     connection.gone.cancel();
+                } else {
+                    connection.silence.lock().answered(Instant::now());
                 }
                 Err(translated)
             }
-            Err(_) => Err(self.silent(connection)),
+            Err(_) => Err(self.silent(deadline, connection)),
         }
     }
 
     /// Something was not answered in time. A connection on which nothing was for long is left: it may be dead and nobody
     /// may ever say so, while another would be answered.
-    fn silent(&self, connection: &Connection) -> StoreError {
+    fn silent(&self, deadline: Instant, connection: &Connection) -> StoreError {
         let error = self.timed_out();
-        if connection.answered.lock().elapsed() >= SILENT_TIMEOUTS * self.response_timeout {
+        let asked = deadline.checked_sub(self.response_timeout).unwrap_or(deadline);
+        if connection.silence.lock().missed(asked).elapsed() >= SILENT_TIMEOUTS * self.response_timeout {
             connection.leave(error.clone());
         }
         error
