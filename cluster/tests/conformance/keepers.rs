@@ -118,6 +118,20 @@ pub async fn a_draining_member_gives_up_slots_and_stays(world: &dyn World) {
     assert_eq!(a.ring().version(), version, "draining again changes nothing");
 }
 
+pub async fn who_waits_for_the_turn_to_drain_keeps_its_lease(world: &dyn World) {
+    let a = Process::node(world, "a").await;
+    let frail = Frail::new(world.store(SERVICE));
+    let b = Process::start(frail.clone(), config(Role::Member(spec("b")))).await.unwrap();
+    a.sees(&["a", "b"]).await;
+    frail.keep_busy();
+    let (before, began) = (frail.renewals(), Instant::now());
+    b.keeper.drain().await.unwrap();
+    assert!(began.elapsed() >= world.lease(), "the turn never came");
+    let renewals = frail.renewals() - before;
+    assert!(renewals >= 3, "{renewals} renewals in a lease");
+    a.sees_that("b draining", |ring| ring.slot_count("b") == 0 && ring.member("b").is_some()).await;
+}
+
 pub async fn anybody_may_drain_a_member(world: &dyn World) {
     let observer = Process::observer(world).await;
     assert!(!observer.keeper.drain_member("b").await.unwrap(), "there is no ring yet");

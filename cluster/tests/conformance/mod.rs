@@ -92,6 +92,7 @@ macro_rules! conformance {
             racing_registrants_all_get_in
             anybody_reaps_a_crashed_member
             a_draining_member_gives_up_slots_and_stays
+            who_waits_for_the_turn_to_drain_keeps_its_lease
             anybody_may_drain_a_member
             a_living_id_elsewhere_is_in_use
             the_same_addresses_replace

@@ -205,6 +205,8 @@ pub struct Frail {
     cut: AtomicBool,
     lose_swap_answer: AtomicBool,
     held_back: AtomicUsize,
+    busy: AtomicBool,
+    renewals: AtomicUsize,
     hold: watch::Sender<Option<&'static str>>,
     silence: Option<watch::Sender<u64>>,
 }
@@ -224,6 +226,8 @@ impl Frail {
             cut: AtomicBool::new(false),
             lose_swap_answer: AtomicBool::new(false),
             held_back: AtomicUsize::new(0),
+            busy: AtomicBool::new(false),
+            renewals: AtomicUsize::new(0),
             hold: watch::Sender::new(None),
             silence,
         }
@@ -246,6 +250,16 @@ impl Frail {
     /// How many answers were given and are held back.
     pub fn held_back(&self) -> usize {
         self.held_back.load(Ordering::Relaxed)
+    }
+
+    /// From now on others always have the turn.
+    pub fn keep_busy(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// How many renewals were asked for.
+    pub fn renewals(&self) -> usize {
+        self.renewals.load(Ordering::Relaxed)
     }
 
     fn reach(&self) -> Result<&dyn MembershipStore, StoreError> {
@@ -284,6 +298,7 @@ impl MembershipStore for Frail {
         self.pass("poll", self.reach()?.poll(observer).await).await
     }
     async fn renew(&self, holder: LeaseHolder<'_>) -> Result<Renewal, StoreError> {
+        self.renewals.fetch_add(1, Ordering::Relaxed);
         self.pass("renew", self.reach()?.renew(holder).await).await
     }
     async fn next_generation(&self, above: u64) -> Result<u64, StoreError> {
@@ -301,6 +316,9 @@ impl MembershipStore for Frail {
         self.pass("suspect", self.reach()?.suspect(by, dead, alive).await).await
     }
     async fn take_turn(&self) -> Result<bool, StoreError> {
+        if self.busy.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         self.pass("take_turn", self.reach()?.take_turn().await).await
     }
     async fn swap(

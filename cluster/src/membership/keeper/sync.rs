@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::error::KeeperError;
 use super::status::count;
 use super::worker::Worker;
 use crate::chance;
@@ -33,7 +32,7 @@ impl Worker {
     ///
     /// Newer rings that follow each other fast are read together: a crowd of nodes that comes or goes makes a version
     /// each, and everybody would read them all. A loss is seen to at once.
-    pub(super) async fn look(&mut self, mine: Option<&Held>, glimpse: &Glimpse) -> Result<(), KeeperError> {
+    pub(super) async fn look(&mut self, mine: Option<&Held>, glimpse: &Glimpse) -> Result<(), StoreError> {
         match decide::look(mine, glimpse) {
             Look::Ours => Ok(()),
             Look::Newer if Instant::now() < self.rested_at => {
@@ -49,7 +48,7 @@ impl Worker {
     }
 
     /// Reads and settles until nothing is left to do.
-    pub(super) async fn sync(&mut self) -> Result<Settled, KeeperError> {
+    pub(super) async fn sync(&mut self) -> Result<Settled, StoreError> {
         for attempt in 0.. {
             let (_, settled) = self.read_and_settle().await?;
             match settled {
@@ -61,13 +60,20 @@ impl Worker {
     }
 
     /// Waits for the turn to change the ring, so that a crowd does it one after the other. It is only advice: after some
-    /// leases the change is tried without.
-    pub(super) async fn wait_for_turn(&self, leases: u32) -> Result<(), StoreError> {
-        let give_up_at = Instant::now() + leases * self.store.lease();
+    /// leases the change is tried without. A member goes on renewing its lease meanwhile.
+    pub(super) async fn wait_for_turn(&mut self, leases: u32) -> Result<(), StoreError> {
+        let lease = self.store.lease();
+        let give_up_at = Instant::now() + leases * lease;
+        let mut renew_at = Instant::now() + lease / 10;
         let mut attempt = 0;
         while !self.store.take_turn().await? && Instant::now() < give_up_at {
-            pause(attempt, self.store.lease()).await;
+            pause(attempt, lease).await;
             attempt += 1;
+            if Instant::now() >= renew_at {
+                renew_at = Instant::now() + lease / 10;
+                // Whether it still was ours shows when it is renewed next in its time.
+                self.renew_once().await?;
+            }
         }
         Ok(())
     }

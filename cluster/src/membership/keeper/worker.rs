@@ -87,7 +87,11 @@ impl Worker {
     pub(super) async fn begin(&mut self, initial_wait: Duration) -> Result<(), KeeperError> {
         let mut stuck_since = Instant::now();
         loop {
-            let begun = if self.spec.is_some() { self.register().await } else { self.sync().await };
+            let begun = if self.spec.is_some() {
+                self.register().await
+            } else {
+                self.sync().await.map_err(Into::into)
+            };
             self.note(begun.as_ref());
             let trouble = match begun {
                 Ok(Settled::InStore(_)) => return Ok(()),
@@ -189,7 +193,7 @@ impl Worker {
     }
 
     /// Whether the lease was still ours.
-    async fn renew_once(&mut self) -> Result<bool, KeeperError> {
+    pub(super) async fn renew_once(&mut self) -> Result<bool, StoreError> {
         let (Some(spec), Some(generation)) = (&self.spec, self.generation) else { return Ok(false) };
         let mine = self.board.held();
         let renewal = self.store.renew(LeaseHolder { id: &spec.id, generation }).await?;
