@@ -15,10 +15,14 @@ pub(super) struct GivenUp(HashMap<String, HashSet<String>>);
 impl GivenUp {
     /// Notes a message that is given up. One that is only passed on has no place to keep.
     pub(super) fn note(&mut self, publish: &Publish<'_>) {
+        self.note_in(publish, topics(publish));
+    }
+
+    /// Notes a message that is given up in some of its topics.
+    pub(super) fn note_in(&mut self, publish: &Publish<'_>, topics: &[&str]) {
         if publish.ephemeral {
             return;
         }
-        let topics = topics(publish);
         if let Some(known) = self.0.get_mut(publish.from) {
             known.extend(topics.iter().map(|topic| (*topic).to_owned()));
         } else {

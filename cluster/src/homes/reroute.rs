@@ -84,10 +84,10 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         }
         for (home, topics) in split.there {
             let to = Audience::Topics(topics.clone());
-            if let Err(error) = self.publish(home, &message, to, part(Vec::new()).waiter, due_ms) {
-                // A smaller one behind it would find room.
-                given_up.note(&publish);
-                events.push(Event::Failed(part(topics), error.code()));
+            if self.publish(home, &message, to, part(Vec::new()).waiter, due_ms).is_err() {
+                // A smaller one behind it would find room. Whether the old home stored it nobody knows.
+                given_up.note_in(&publish, &topics);
+                events.push(Event::Failed(part(topics), ErrorCode::Unavailable));
             }
         }
     }

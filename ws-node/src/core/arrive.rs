@@ -109,7 +109,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         match result {
             // The log goes on in an epoch that the home has not told of, or its reader knows a later one.
             Ok(Read::Page(page)) if self.topics.get(name).is_none_or(|topic| !topic.feed.is_in(&page)) => {
-                self.ask_home_again(name, now);
+                self.ask_home_again(name);
                 self.reads.again(name, Reader::Probe(key));
             }
             Ok(Read::Page(page)) if page.gap.is_none() => {
@@ -125,7 +125,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             }
             // It stands, and is not there: it was lost just now.
             Ok(Read::Absent) => {
-                self.ask_home_again(name, now);
+                self.ask_home_again(name);
                 self.reads.again(name, Reader::Probe(key));
             }
             Err(_) => {

@@ -54,7 +54,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub fn asked(&mut self, link: u64, frame: &[u8], now: Now) {
         self.at(now);
         match decode::<ToHome<'_>>(frame) {
-            Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics, now),
+            Some(ToHome::Interest { call, topics }) => self.take_interest(link, call, &topics),
             Some(ToHome::Publish(publish)) => self.take_publish(link, &publish, now),
             Some(ToHome::Again) => self.askers.set_refusing(link, false),
             Some(ToHome::Members(members)) => {
@@ -72,13 +72,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn take_interest(&mut self, link: u64, call: u64, topics: &[Interest<'_>], now: Now) {
+    fn take_interest(&mut self, link: u64, call: u64, topics: &[Interest<'_>]) {
         // The end of an interest is taken note of wherever the topic is at home.
         if topics.iter().any(|interest| interest.sessions > 0 && !self.is_home(interest.topic)) {
             let refusal = FromHome::NotHome { call, version: self.ring.version().as_u64() };
             return self.askers.send(link, &refusal, &mut self.counts.dropped_link_full);
         }
-        let positions = topics.iter().map(|interest| self.set_interest(link, interest, now)).collect();
+        let positions = topics.iter().map(|interest| self.set_interest(link, interest)).collect();
         let answer = encode(&FromHome::Interested { call, positions });
         if !self.askers.get(link).is_some_and(|asker| asker.sink.send(answer)) {
             self.counts.dropped_link_full += 1;
@@ -88,7 +88,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// Answers where the topic stands, if that is known; otherwise its head follows.
-    fn set_interest(&mut self, link: u64, interest: &Interest<'_>, now: Now) -> Option<Position> {
+    fn set_interest(&mut self, link: u64, interest: &Interest<'_>) -> Option<Position> {
         let Interest { topic: name, sessions, .. } = *interest;
         self.refresh(name);
         let asker = self.askers.0.get_mut(&link)?;
@@ -108,7 +108,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let slot = self.ring.key().slot(name);
         self.topics.entry(name, || Topic::new(slot, Place::Here)).set_remote(link, sessions);
         self.has_follower(name);
-        self.stands_for(link, interest, now)
+        self.stands_for(link, interest)
     }
 
     /// Tells processes that fell behind where their topics stand, as far as their links take it.

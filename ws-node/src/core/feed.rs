@@ -85,10 +85,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         };
         topic.feed.reader = None;
         match result {
-            Ok(Read::Page(page)) => self.give_page(name, &page, now),
+            Ok(Read::Page(page)) => self.give_page(name, &page),
             // Only a home begins an epoch, and it told the log.
             Ok(Read::OtherEpoch(head)) => self.take_head(name, head, now),
-            Ok(Read::Absent | Read::RolledBack(_)) => self.ask_home_again(name, now),
+            Ok(Read::Absent | Read::RolledBack(_)) => self.ask_home_again(name),
             Err(_) => self.reads.again(name, Reader::Heal),
         }
     }
@@ -111,10 +111,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// What the log holds does not fit what the home said: the home shall look, and say.
-    pub(super) fn ask_home_again(&mut self, name: &str, now: Now) {
+    pub(super) fn ask_home_again(&mut self, name: &str) {
         let Some(topic) = self.topics.get_mut(name) else { return };
         if topic.stream.is_some() {
-            self.doubt(name, now);
+            self.doubt(name);
         } else {
             topic.feed.verify = true;
             let place = topic.place.clone();
@@ -122,7 +122,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn give_page(&mut self, name: &str, page: &Page, now: Now) {
+    fn give_page(&mut self, name: &str, page: &Page) {
         if let Some(gap) = page.gap {
             self.give_gap(name, (gap.after, Some(gap.before)), page.position, GapReason::Trimmed);
             self.advance_feed(name, Position { offset: gap.before - 1, ..page.position });
@@ -136,7 +136,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let missing = topic.feed.position.is_some_and(|position| position.offset < topic.feed.wanted);
         if missing && page.entries.is_empty() && page.gap.is_none() {
             // The home knows of more than the log does.
-            self.ask_home_again(name, now);
+            self.ask_home_again(name);
         } else {
             self.heal(name);
         }

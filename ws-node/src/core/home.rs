@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::homes::{CALL_WAIT_MS, Origin, Outcome, Outgoing, RequestKey, SEND_WITHIN_MS};
 use cluster::log::{Batch, Fence, LogError, Opened, Position};
+use cluster::maps::HashSet;
 use cluster::planted::{self, Bug};
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{Message, Name};
@@ -73,18 +74,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.settle(request, name, Outcome::Stored { online: 0, position });
         }
         self.stream(name).push(waiting);
-        self.pump_stream(name, now);
+        self.pump_stream(name);
     }
 
     /// Somebody asks for a topic at home here: where it stands, if that is known.
-    pub(super) fn stands_for(&mut self, link: u64, interest: &Interest<'_>, now: Now) -> Option<Position> {
+    pub(super) fn stands_for(&mut self, link: u64, interest: &Interest<'_>) -> Option<Position> {
         self.config.retentions.of(interest.topic)?;
         let stream = self.stream(interest.topic);
         let position = stream.stands_for(interest.known, interest.verify);
         if position.is_none() && !stream.untold.contains(&link) {
             stream.untold.push(link);
         }
-        self.pump_stream(interest.topic, now);
+        self.pump_stream(interest.topic);
         position
     }
 
@@ -105,27 +106,27 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             // Whoever came before was told.
             Some(head) if standing && known == Some(head) => {}
             Some(head) => self.take_head(name, head, now),
-            None => self.pump_stream(name, now),
+            None => self.pump_stream(name),
         }
     }
 
     /// What the log says and what is known here do not agree: the log is asked again.
-    pub(super) fn doubt(&mut self, name: &str, now: Now) {
+    pub(super) fn doubt(&mut self, name: &str) {
         if let Some(stream) = self.topics.get_mut(name).and_then(|topic| topic.stream.as_mut()) {
             stream.doubt();
         }
-        self.pump_stream(name, now);
+        self.pump_stream(name);
     }
 
     /// Asks the log what is to be asked next for a topic. What waits is given back if its home is elsewhere by now.
-    pub(super) fn pump_stream(&mut self, name: &str, now: Now) {
+    pub(super) fn pump_stream(&mut self, name: &str) {
         let (is_home, fence) = (self.is_home(name), Fence::of(&self.ring));
         let Some(retention) = self.config.retentions.of(name) else { return };
         let Some(shared) = self.topics.name(name) else { return };
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(stream) = topic.stream.as_mut().filter(|stream| !stream.is_out()) else { return };
         if !is_home {
-            return self.give_all_back(name, now);
+            return self.give_all_back(name);
         }
         // Who stands in for a dead home stores nothing. What was sent there waits as for a log that is away.
         let stores = !self.ring.stands_in(topic.slot) || planted::is(Bug::StoreForDead);
@@ -141,7 +142,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Err(_) => {
                 self.later.push(&shared, stream);
                 if batch > 0 {
-                    self.later.log_is_full();
+                    self.later.note_full();
                 }
             }
         }
@@ -154,11 +155,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// The topic's home is elsewhere now: what waits goes there, behind what is out.
-    pub(super) fn leave_home(&mut self, name: &str, now: Now) {
+    pub(super) fn leave_home(&mut self, name: &str) {
         if let Some(stream) = self.topics.get_mut(name).and_then(|topic| topic.stream.as_mut()) {
             stream.lingers_until_ms = 0;
         }
-        self.pump_stream(name, now);
+        self.pump_stream(name);
         self.topics.release(name);
     }
 
@@ -172,18 +173,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn pump_some(&mut self, now: Now) {
         for name in self.later.take_some() {
             self.refresh(&name);
+            let stores_here = self.is_home(&name) && !self.ring.stands_in(self.slot(&name));
             let Some(stream) = self.topics.get_mut(&name).and_then(|topic| topic.stream.as_mut()) else {
                 continue;
             };
             stream.queued = false;
             let overdue = if stream.is_out() { Vec::new() } else { stream.take_overdue(now.tick_ms) };
-            let put_off = self.later.puts_off(stream);
+            let put_off = stores_here && self.later.puts_off(stream);
             if put_off {
                 self.later.push(&name, stream);
             }
             self.settle_all(&name, overdue, |_| Outcome::Failed(ErrorCode::LogUnavailable));
             if !put_off {
-                self.pump_stream(&name, now);
+                self.pump_stream(&name);
             }
             self.topics.release(&name);
         }
@@ -195,7 +197,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Ok(opened) => {
                 stream.opened(opened.position);
                 self.stands(name, opened.position, now);
-                self.pump_stream(name, now);
+                self.pump_stream(name);
                 self.topics.release(name);
             }
             Err(error) => self.stream_failed(name, &error, now),
@@ -233,7 +235,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             None => Outcome::Failed(ErrorCode::LogUnavailable),
         });
         self.linger(name, now);
-        self.pump_stream(name, now);
+        self.pump_stream(name);
         self.topics.release(name);
     }
 
@@ -304,9 +306,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn give_all_back(&mut self, name: &str, now: Now) {
+    fn give_all_back(&mut self, name: &str) {
         let Some(topic) = self.topics.get_mut(name) else { return };
         let Some(mut stream) = topic.stream.take() else { return };
+        // The ways by which something came that found no room: a smaller one behind it would find some.
+        let mut refused = HashSet::default();
         for waiting in stream.take_waiting() {
             self.store_bytes = self.store_bytes.saturating_sub(waiting.cost());
             let (node, generation, counter) = &waiting.origin;
@@ -318,7 +322,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 ephemeral: false,
                 data,
             };
-            self.give_back(waiting.request, name, &message, now);
+            let way = (Arc::clone(node), Arc::clone(&waiting.from));
+            if refused.contains(&way) || !self.give_back(waiting.request, name, &message) {
+                // Whether the log has it nobody knows, as an answer of it may have been lost.
+                self.settle(waiting.request, name, Outcome::Failed(ErrorCode::Unavailable));
+                refused.insert(way);
+            }
         }
         self.topics.release(name);
     }

@@ -121,7 +121,7 @@ impl Later {
     }
 
     /// The log took no messages: those that wait are not offered again in this tick.
-    pub(super) fn log_is_full(&mut self) {
+    pub(super) fn note_full(&mut self) {
         self.log_is_full = true;
     }
 

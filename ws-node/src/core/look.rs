@@ -45,7 +45,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             match result {
                 Ok(Some(head)) if head.epoch == known.epoch => self.take_head(&name, head, now),
                 // What is lost is for the home to say.
-                Ok(_) => self.ask_home_again(&name, now),
+                Ok(_) => self.ask_home_again(&name),
                 Err(_) => {}
             }
         }

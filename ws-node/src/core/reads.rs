@@ -111,7 +111,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             Reader::Probe(key) => self.probed(key, &topic, reader, result, now),
             Reader::Replay(key) => {
                 self.replay_read(key);
-                self.replayed(key, &topic, reader, result, now);
+                self.replayed(key, &topic, reader, result);
                 self.read_next(key);
             }
             Reader::History(past) => {

@@ -140,7 +140,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 Place::Here => {}
                 // Whoever asked here asks at the new home by the same ring, and says so here. Whoever does not see that
                 // ring, since another one follows, goes on counting on this node.
-                Place::There(_) | Place::Nowhere => self.leave_home(name, self.now),
+                Place::There(_) | Place::Nowhere => self.leave_home(name),
             }
         }
     }

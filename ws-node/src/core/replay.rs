@@ -11,7 +11,7 @@ use super::feed::frame_of;
 use super::followers::{Missed, Reading, Replay};
 use super::reads::Reader;
 use super::stream::is_ahead;
-use super::{Core, LinkSink, Now, SessionKey, SessionSink};
+use super::{Core, LinkSink, SessionKey, SessionSink};
 
 /// The topics that a session has still to read on in. One read at a time is out for it, so that no more is read ahead of
 /// its socket however many topics it has missed something of.
@@ -91,17 +91,16 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         name: &str,
         reader: u64,
         result: Result<Read, LogError>,
-        now: Now,
     ) {
         let Some(replay) = self.replay(key, name).filter(|replay| replay.reader == Some(reader)) else {
             return;
         };
         replay.reader = None;
         match result {
-            Ok(Read::Page(page)) => self.replay_page(key, name, &page, now),
+            Ok(Read::Page(page)) => self.replay_page(key, name, &page),
             // Not only the client says so: the log went back, and goes on in another epoch.
             Ok(Read::RolledBack(head)) if self.has_seen_beyond(name, head) => {
-                self.doubt_replay(key, name, now);
+                self.doubt_replay(key, name);
             }
             Ok(read @ (Read::OtherEpoch(_) | Read::RolledBack(_))) => {
                 if let Some(missed) = Missed::of(&read) {
@@ -109,7 +108,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 }
                 self.replay_on(key, name);
             }
-            Ok(Read::Absent) => self.doubt_replay(key, name, now),
+            Ok(Read::Absent) => self.doubt_replay(key, name),
             Err(_) => self.replay_later(key, Arc::from(name)),
         }
     }
@@ -120,12 +119,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// The home and the log do not agree.
-    fn doubt_replay(&mut self, key: SessionKey, name: &str, now: Now) {
-        self.ask_home_again(name, now);
+    fn doubt_replay(&mut self, key: SessionKey, name: &str) {
+        self.ask_home_again(name);
         self.replay_later(key, Arc::from(name));
     }
 
-    fn replay_page(&mut self, key: SessionKey, name: &str, page: &Page, now: Now) {
+    fn replay_page(&mut self, key: SessionKey, name: &str, page: &Page) {
         let false_gap = planted::is(Bug::FalseGap) && self.ring.log_generation() > 1;
         let Some(replay) = self.replay(key, name) else { return };
         if false_gap && replay.epoch.is_some() {
@@ -151,14 +150,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             replay.offset = last.offset;
         }
         if page.more || !self.end_replay(key, name) {
-            self.replay_beyond(key, name, page, now);
+            self.replay_beyond(key, name, page);
         }
     }
 
     /// More was passed on than the page holds.
-    fn replay_beyond(&mut self, key: SessionKey, name: &str, page: &Page, now: Now) {
+    fn replay_beyond(&mut self, key: SessionKey, name: &str, page: &Page) {
         if page.entries.is_empty() && page.gap.is_none() {
-            self.doubt_replay(key, name, now);
+            self.doubt_replay(key, name);
         } else {
             self.replay_on(key, name);
         }

@@ -102,18 +102,22 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// This node turned out not to be a topic's home: a peer takes all of its message back, a session's goes to the home
-    /// by the present ring. The caller keeps the order.
-    pub(super) fn give_back(&mut self, request: RequestKey, topic: &str, message: &Outgoing<'_>, now: Now) {
+    /// by the present ring. False if that has no room for it, and then it is not answered. The caller keeps the order.
+    pub(super) fn give_back(&mut self, request: RequestKey, topic: &str, message: &Outgoing<'_>) -> bool {
         match self.requests.waiter(request) {
-            None => {}
+            None => true,
             Some(Waiter::Session { .. }) => {
                 let due_ms = self.requests.due_ms(request).unwrap_or_default();
-                self.publish(request, message, &[topic], (due_ms, now));
+                let ring = Arc::clone(&self.ring);
+                let Some(home) = ring.home(self.slot(topic)) else { return false };
+                let to = Audience::Topics(vec![topic]);
+                self.homes.calls.publish(&home.id, message, to, request, due_ms).is_ok()
             }
             Some(Waiter::Peer { link, call, .. }) => {
                 let (link, call) = (*link, *call);
                 self.requests.forget(request);
                 self.refuse_publish(link, call);
+                true
             }
         }
     }

@@ -207,7 +207,7 @@ fn weight(answer: &LogAnswer) -> usize {
     match answer {
         LogAnswer::Opened { .. } | LogAnswer::Appended { result: Err(_), .. } => 1,
         LogAnswer::Appended { result: Ok(batch), .. } => batch.results.len(),
-        LogAnswer::Read { result: Ok(Read::Page(page)), .. } => page.entries.len(),
+        LogAnswer::Read { result: Ok(Read::Page(page)), .. } => page.entries.len().max(1),
         LogAnswer::Read { .. } => 1,
         LogAnswer::Looked { results, .. } => results.len(),
     }

@@ -187,7 +187,7 @@ fn what_has_no_room_at_the_new_home_fails() {
     world.send_bytes("n0", &moves, 256 * 1024).unwrap();
     let small = world.send("n0", &[&moves]).unwrap();
     let events = world.follow(&new);
-    let expected = [(0, vec![moves.clone()], "overloaded"), (small, vec![moves], "unavailable")];
+    let expected = [(0, vec![moves.clone()], "unavailable"), (small, vec![moves], "unavailable")];
     assert_eq!(
         waiters(&events),
         expected,

@@ -69,7 +69,7 @@ impl Worker {
         while !self.store.take_turn().await? && Instant::now() < give_up_at {
             pause(attempt, lease).await;
             attempt += 1;
-            if Instant::now() >= renew_at {
+            if self.board.generation().borrow().is_some() && Instant::now() >= renew_at {
                 renew_at = Instant::now() + lease / 10;
                 // Whether it still was ours shows when it is renewed next in its time.
                 self.renew_once().await?;

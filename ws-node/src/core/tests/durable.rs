@@ -110,9 +110,10 @@ fn what_waits_for_a_full_log_is_looked_after_in_pieces() {
     let users: Vec<String> = (0..1_200).map(|n| format!("user{n}")).collect();
     users.iter().zip(0..).for_each(|(user, n)| world.post(0, key, user, n));
     world.lazy = true;
+    let refused = world.asked[0].refused();
     world.pass(100);
     world.work_off(0);
-    assert_eq!(world.asked[0].len(), 0);
+    assert_eq!(world.asked[0].refused(), refused + 1, "once a tick");
     world.asked[0].set_full(false);
     world.pass(100);
     assert_eq!(world.asked[0].len(), 500, "a piece");
@@ -121,10 +122,14 @@ fn what_waits_for_a_full_log_is_looked_after_in_pieces() {
     world.settle();
     assert!(codes(&alice.take()).iter().all(|code| *code == "ack"));
     // What waits for too long fails in time though the log took nothing before it in its tick.
+    world.lazy = false;
+    let (other, _) = world.connect(0, "carol");
+    world.settle();
     world.asked[0].set_full(true);
     users.iter().zip(0..).for_each(|(user, n)| world.post(0, key, user, n));
-    world.pass(4_000);
-    world.work_off(0);
+    world.pass(2_000);
+    world.post(0, other, &users[0], 0);
+    world.pass(2_000);
     world.settle_links();
     let failed = alice.take();
     assert_eq!(failed.len(), 1_200);

@@ -18,6 +18,7 @@ pub(super) struct Asked(Arc<Mutex<Queue>>);
 struct Queue {
     requests: VecDeque<LogRequest>,
     full: bool,
+    refused: usize,
 }
 
 impl Asked {
@@ -30,6 +31,11 @@ impl Asked {
         self.0.lock().unwrap().requests.len()
     }
 
+    /// How often it took nothing.
+    pub(super) fn refused(&self) -> usize {
+        self.0.lock().unwrap().refused
+    }
+
     /// Whether it takes nothing from now on.
     pub(super) fn set_full(&self, full: bool) {
         self.0.lock().unwrap().full = full;
@@ -40,6 +46,7 @@ impl LogSink for Asked {
     fn submit(&self, request: LogRequest) -> Result<(), LogRequest> {
         let mut queue = self.0.lock().unwrap();
         if queue.full {
+            queue.refused += 1;
             return Err(request);
         }
         queue.requests.push_back(request);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cluster::ring::Ring;
+use serde_json::json;
 
 use super::sinks::Memory;
-use super::world::{World, member};
+use super::world::{World, generous, member};
 use crate::core::SessionKey;
 
 /// Three nodes, of which two are in the ring; the next ring moves bob's inbox from the first to the third. The sender and
@@ -143,4 +144,53 @@ fn a_link_that_is_opened_again_brings_what_was_missed() {
     world.open(1, 0);
     world.settle();
     assert_eq!(memory.data(), [1]);
+}
+
+#[test]
+fn a_full_log_does_not_keep_what_is_at_home_elsewhere() {
+    let mut world = World::new(2);
+    world.add_node();
+    let next = Arc::new(world.ring.join(member(2)).unwrap());
+    let (bob, carol) = (world.user_from_to(0, 2, &next), world.user_from_to(0, 0, &next));
+    let (key, alice) = world.connect(0, "alice");
+    let (_, memory) = world.connect(1, &bob);
+    world.settle();
+    alice.take();
+    memory.take();
+    (1..3).for_each(|n| world.post(0, key, &bob, n));
+    world.asked[0].set_full(true);
+    world.post(0, key, &carol, 9);
+    (0..3).for_each(|node| world.show(node, &next));
+    world.carry_there(1, 2);
+    world.answer_log(2, usize::MAX);
+    // The log refuses what was out, for the home is another one.
+    assert_eq!(world.answer_log(0, usize::MAX), 1);
+    world.pass(100);
+    world.settle();
+    assert_eq!(memory.data(), [1, 2]);
+    assert_eq!(alice.ops(), ["ack", "ack"]);
+}
+
+#[test]
+fn what_finds_no_room_at_the_next_home_holds_up_what_is_behind_it() {
+    let mut world = World::with(2, generous());
+    let (bob, carol) = (world.user_of(0, 0), world.user_of(1, 0));
+    let (key, alice) = world.connect(0, "alice");
+    world.settle();
+    alice.take();
+    world.asked[0].set_full(true);
+    let large = "x".repeat(60_000);
+    let large = |to: &str| format!(r#"{{"op":"send","ref":1,"to":{{"user":"{to}"}},"data":"{large}"}}"#);
+    world.say(0, key, &large(&bob));
+    world.post(0, key, &bob, 2);
+    let refused = (0..100).map(|_| {
+        world.say(0, key, &large(&carol));
+        alice.take()
+    });
+    assert_eq!(refused.flatten().next().unwrap()["code"], "overloaded");
+    let next = Arc::new(world.ring.drain("n0"));
+    world.show(0, &next);
+    let failed = alice.take();
+    let told: Vec<_> = failed.iter().map(|frame| (&frame["ref"], &frame["code"])).collect();
+    assert_eq!(told, [(&json!(1), &json!("unavailable")), (&json!(2), &json!("unavailable"))]);
 }
