@@ -7,6 +7,7 @@ use cluster::wire::client::Since;
 use cluster::wire::codes::ErrorCode;
 use cluster::wire::node::{GroupAck, NodeFrame, Recovered, Recovery, Standing};
 
+use super::again::Retry;
 use super::followers::{Arrival, Beginning, Follower, JoinRequest, Missed};
 use super::reads::Reader;
 use super::session::Stage;
@@ -96,7 +97,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn probed(
         &mut self,
         key: SessionKey,
-        name: &str,
+        name: &Arc<str>,
         reader: u64,
         result: Result<Read, LogError>,
         now: Now,
@@ -110,12 +111,17 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             // The log goes on in an epoch that the home has not told of, or its reader knows a later one.
             Ok(Read::Page(page)) if self.topics.get(name).is_none_or(|topic| !topic.feed.is_in(&page)) => {
                 self.ask_home_again(name);
-                self.reads.again(name, Reader::Probe(key));
+                self.again.push(name, Retry::Probe(key));
             }
             Ok(Read::Page(page)) if page.gap.is_none() => {
                 // It may have had, elsewhere, what this node was not told of yet: no head is told below that.
                 self.log_holds(name, since.map_or(0, |since| since.offset));
                 self.arrived(key, name, Recovery::Whole, now);
+            }
+            // Not only the client says so: the log went back, and goes on in another epoch, or its reader is behind.
+            Ok(Read::RolledBack(head)) if self.has_seen_beyond(name, head) => {
+                self.ask_home_again(name);
+                self.again.push(name, Retry::Probe(key));
             }
             Ok(read @ (Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_))) => {
                 if let Some(arrival) = self.arrival(key, name) {
@@ -126,10 +132,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             // It stands, and is not there: it was lost just now.
             Ok(Read::Absent) => {
                 self.ask_home_again(name);
-                self.reads.again(name, Reader::Probe(key));
+                self.again.push(name, Retry::Probe(key));
             }
             Err(_) => {
-                self.reads.again(name, Reader::Probe(key));
+                self.again.push(name, Retry::Probe(key));
                 self.keep_waiting_no_longer(key, name, now);
             }
         }

@@ -2,11 +2,14 @@
 //!
 //! Its home tells where it stands and passes entries on. Whoever sees a jump reads the log: once, for all sessions here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cluster::log::{Entry, LogError, Page, Position, Read};
 use cluster::wire::node::{Gap, GapReason, Message, Name, NodeFrame};
 use serde_json::value::RawValue;
 
+use super::again::Retry;
 use super::reads::Reader;
 use super::{Core, LinkSink, Now, Place, SessionSink};
 use crate::frames;
@@ -79,7 +82,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// What the log says about entries that were missed.
-    pub(super) fn healed(&mut self, name: &str, reader: u64, result: Result<Read, LogError>, now: Now) {
+    pub(super) fn healed(&mut self, name: &Arc<str>, reader: u64, result: Result<Read, LogError>, now: Now) {
         let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.feed.reader == Some(reader)) else {
             return;
         };
@@ -89,7 +92,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             // Only a home begins an epoch, and it told the log.
             Ok(Read::OtherEpoch(head)) => self.take_head(name, head, now),
             Ok(Read::Absent | Read::RolledBack(_)) => self.ask_home_again(name),
-            Err(_) => self.reads.again(name, Reader::Heal),
+            Err(_) => self.again.push(name, Retry::Heal),
         }
     }
 

@@ -10,8 +10,8 @@ use cluster::wire::node::{Error, HistoryAck, NodeFrame, PastGap, PastMessage};
 use cluster::wire::topic::inbox;
 use serde_json::value::RawValue;
 
+use super::again::Retry;
 use super::feed::json_of;
-use super::reads::Reader;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
 
 /// A page that was asked for.
@@ -90,7 +90,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             pages.busy = true;
             if session.sink.waiting_bytes() >= most {
                 let topic = Arc::clone(&next.topic);
-                return self.reads.again(&topic, Reader::Pages(key));
+                return self.again.push(&topic, Retry::Pages(key));
             }
             let Some(past) = pages.waiting.pop_front() else { return };
             if self.read_page(past) {

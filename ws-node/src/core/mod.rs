@@ -5,6 +5,7 @@
 //! ([`SessionSink`]) or of a link ([`LinkSink`]) before the lock is given back, so the order of decisions is the order
 //! on every wire.
 
+mod again;
 mod allowance;
 mod arrive;
 mod askers;
@@ -56,6 +57,7 @@ use cluster::wire::codes::CloseCode;
 use cluster::wire::node::Limits;
 use cluster::wire::topic::EVERYONE;
 
+use self::again::Again;
 use self::askers::Askers;
 use self::gone::Gone;
 use self::homes::Homes;
@@ -180,6 +182,7 @@ pub struct Core<S, L> {
     now: Now,
     log: Box<dyn LogSink>,
     reads: Reads,
+    again: Again,
     later: Later,
     looks: Looks,
     /// What the messages that wait for the log take, in bytes.
@@ -233,6 +236,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             now: Now::default(),
             log,
             reads: Reads::default(),
+            again: Again::default(),
             later: Later::default(),
             looks: Looks::default(),
             store_bytes: 0,

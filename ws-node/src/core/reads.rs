@@ -1,12 +1,12 @@
 //! Reads of the log that are out, and what became of them: missed entries, replays, pages of history.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cluster::limits;
 use cluster::log::{Cursor, Epoch, LogError, Read};
 use cluster::maps::HashMap;
 
+use super::again::Retry;
 use super::history::Past;
 use super::log_port::LogRequest;
 use super::{Core, LinkSink, Now, SessionKey, SessionSink};
@@ -20,12 +20,11 @@ const BYTES_PER_READ: usize = 128 * 1024;
 /// What an entry takes beside its data, about, in bytes.
 const ENTRY_COST: usize = 256;
 
-/// The reads that are out, and those that are to be tried again.
+/// The reads that are out.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     last: u64,
     out: HashMap<u64, (Arc<str>, Reader)>,
-    again: VecDeque<(Arc<str>, Reader)>,
 }
 
 /// Who reads.
@@ -39,8 +38,6 @@ pub(super) enum Reader {
     Replay(SessionKey),
     /// A session that asked for a page.
     History(Box<Past>),
-    /// A session whose next page waits for room.
-    Pages(SessionKey),
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
@@ -85,22 +82,19 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         let (reader, slot) = (self.reads.last, self.slot(name));
         let request =
             LogRequest::Read { reader, topic: Arc::clone(&topic), slot, epoch, cursor, count_max, bytes_max };
-        match (self.log.submit(request), who) {
-            (Ok(()), who) => {
-                self.reads.out.insert(reader, (topic, who));
-                Some(reader)
-            }
-            (Err(_), Reader::History(past)) => {
-                self.past_read(&past, Err(None));
-                None
-            }
-            // A replay waits for its session's turn.
-            (Err(_), Reader::Replay(_)) => None,
-            (Err(_), who) => {
-                self.reads.again.push_back((topic, who));
-                None
-            }
+        if self.log.submit(request).is_ok() {
+            self.reads.out.insert(reader, (topic, who));
+            return Some(reader);
         }
+        self.again.put_off();
+        match who {
+            Reader::Heal => self.again.push(&topic, Retry::Heal),
+            Reader::Probe(key) => self.again.push(&topic, Retry::Probe(key)),
+            // It waits for its session's turn.
+            Reader::Replay(_) => {}
+            Reader::History(past) => self.past_read(&past, Err(None)),
+        }
+        None
     }
 
     /// The log answers a read.
@@ -120,25 +114,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.page_done(key);
                 self.next_page(key);
             }
-            // Never out.
-            Reader::Pages(_) => {}
-        }
-    }
-
-    /// Tries again what could not be read, from wherever its reader stands by now.
-    pub(super) fn read_again(&mut self, now: Now) {
-        for (topic, who) in std::mem::take(&mut self.reads.again) {
-            match who {
-                Reader::Heal => self.heal(&topic),
-                Reader::Probe(key) => self.advance(key, &topic, now),
-                Reader::Replay(key) => self.replay_again(key),
-                Reader::Pages(key) => {
-                    self.page_done(key);
-                    self.next_page(key);
-                }
-                // Refused at once, never tried again.
-                Reader::History(_) => {}
-            }
         }
     }
 }
@@ -146,14 +121,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Reads ===
 
 impl Reads {
-    /// Whether nothing is out or to be tried again.
+    /// Whether nothing is out.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.out.is_empty() && self.again.is_empty()
-    }
-
-    /// Leaves a read to the next tick.
-    pub(super) fn again(&mut self, name: &str, who: Reader) {
-        self.again.push_back((Arc::from(name), who));
+        self.out.is_empty()
     }
 }

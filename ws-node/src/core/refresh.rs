@@ -38,6 +38,10 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.pump_some(now);
             return true;
         }
+        if self.again.has_turn() {
+            self.read_some(now);
+            return true;
+        }
         self.offer_moves(now)
     }
 

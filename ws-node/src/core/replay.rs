@@ -7,6 +7,7 @@ use cluster::log::{LogError, Page, Position, Read};
 use cluster::planted::{self, Bug};
 use cluster::wire::node::{Gap, GapReason, Name, NodeFrame};
 
+use super::again::Retry;
 use super::feed::frame_of;
 use super::followers::{Missed, Reading, Replay};
 use super::reads::Reader;
@@ -80,7 +81,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             session.turn.topics.push_front(Arc::clone(&name));
         }
         if !std::mem::replace(&mut session.turn.later, true) {
-            self.reads.again(&name, Reader::Replay(key));
+            self.again.push(&name, Retry::Replay(key));
         }
     }
 
@@ -113,7 +114,8 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    fn has_seen_beyond(&self, name: &str, head: Position) -> bool {
+    /// Whether more was passed on here, of the same epoch, than the log says there is.
+    pub(super) fn has_seen_beyond(&self, name: &str, head: Position) -> bool {
         let seen = self.topics.get(name).and_then(|topic| topic.feed.head());
         seen.is_some_and(|seen| is_ahead(seen, head))
     }
@@ -121,7 +123,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The home and the log do not agree.
     fn doubt_replay(&mut self, key: SessionKey, name: &str) {
         self.ask_home_again(name);
-        self.replay_later(key, Arc::from(name));
+        let name: Arc<str> = Arc::from(name);
+        // Behind the session's other topics, which need not wait for this one's home.
+        if let Some(session) = self.sessions.get_mut(key)
+            && !session.turn.topics.contains(&name)
+        {
+            session.turn.topics.push_back(Arc::clone(&name));
+        }
+        self.replay_later(key, name);
     }
 
     fn replay_page(&mut self, key: SessionKey, name: &str, page: &Page) {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use cluster::log::{Retention, RetentionRule, Retentions};
+use cluster::log::{Position, Read, Retention, RetentionRule, Retentions};
 use serde_json::{Value, json};
 
 use super::sinks::Memory;
 use super::world::{World, generous};
+use crate::core::log_port::{LogAnswer, LogRequest};
 use crate::core::{CoreConfig, SessionKey};
 
 fn world_that_keeps(count: u32) -> World {
@@ -114,4 +115,59 @@ fn whoever_leaves_and_joins_again_goes_on_where_it_stood() {
     let offsets: Vec<_> =
         memory.take().iter().skip(1).map(|frame| frame["offset"].as_u64().unwrap()).collect();
     assert_eq!(offsets, [3, 4, 5]);
+}
+
+#[test]
+fn a_log_that_takes_no_reads_is_asked_once_a_tick() {
+    let mut world = world_that_keeps(1_000);
+    let groups: Vec<String> = (0..5).map(|n| format!("g{n}")).collect();
+    fill(&mut world, &groups, 2, 10);
+    let resume = groups.iter().map(|group| (format!("g:{group}"), json!({ "offset": 0 }))).collect();
+    let (_, first) = come_back(&mut world, &Value::Object(resume));
+    for _ in 0..10 {
+        world.settle();
+        world.pass(100);
+    }
+    let place = |frame: &Value| {
+        let topic = frame["topic"].as_str().filter(|_| frame["offset"] == 1)?;
+        Some((topic.to_owned(), json!({ "epoch": frame["epoch"], "offset": 1 })))
+    };
+    let resume = Value::Object(first.take().iter().filter_map(place).collect());
+    world.asked[0].set_full(true);
+    let (_, memory) = come_back(&mut world, &resume);
+    for _ in 0..10 {
+        let before = world.asked[0].refused();
+        world.pass(100);
+        assert_eq!(world.asked[0].refused(), before + 1);
+    }
+    world.asked[0].set_full(false);
+    world.pass(100);
+    assert_eq!(world.asked[0].len(), 5);
+    for _ in 0..10 {
+        world.settle();
+        world.pass(100);
+    }
+    assert_eq!(memory.take().iter().filter(|frame| frame["op"] == "message").count(), 5);
+}
+
+#[test]
+fn a_reader_that_is_behind_the_home_is_not_believed() {
+    let mut world = world_that_keeps(1_000);
+    fill(&mut world, &["a".into()], 3, 10);
+    let (_, live) = come_back(&mut world, &json!({ "g:a": { "offset": 0 } }));
+    world.settle();
+    let seen = live.take().pop().unwrap();
+    let resume = json!({ "g:a": { "epoch": seen["epoch"], "offset": 2 } });
+    let (_, memory) = come_back(&mut world, &resume);
+    let Some(LogRequest::Read { reader, topic, .. }) = world.asked[0].take(0) else { panic!("no probe") };
+    let head = Position { offset: 1, ..world.entries("g:a").0.unwrap() };
+    let (result, now) = (Ok(Read::RolledBack(head)), world.now());
+    world.nodes[0].log_answered(vec![LogAnswer::Read { reader, topic, result }], now);
+    for _ in 0..3 {
+        world.settle();
+        world.pass(100);
+    }
+    let told = memory.take();
+    assert!(told.iter().all(|frame| frame["op"] != "gap"), "{told:?}");
+    assert_eq!(told.last().unwrap()["offset"], 3);
 }

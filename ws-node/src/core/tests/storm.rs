@@ -248,6 +248,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         assert_eq!(names, [""; 0], "topics of {}", self.me.id);
         assert_eq!((self.requests.len(), self.store_bytes, self.sessions.len()), (0, 0, 0));
         assert!(self.gone.is_empty(), "{:?}", self.gone);
-        assert!(self.reads.is_empty() && self.later.is_empty(), "{:?} {:?}", self.reads, self.later);
+        assert!(
+            self.reads.is_empty() && self.again.is_empty() && self.later.is_empty(),
+            "{:?} {:?}",
+            self.reads,
+            self.later
+        );
     }
 }
