@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { cluster } from './cluster.mjs';
+import { MANY_SENDS } from './flags.mjs';
 import { request } from './http.mjs';
 import { sampleSum } from './metrics.mjs';
 import { TopicChecker } from './topic-checker.mjs';
@@ -16,7 +17,7 @@ import { Watch } from './watch.mjs';
 /** @typedef {{ id: string, admin: string, process: import('./process.mjs').Process }} Part */
 /** @typedef {{ lost?: boolean, ill?: string[], ephemeralMayBeLost?: boolean }} Prognosis lost: the log may be; ill: nodes whose sessions may end */
 
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] };
+const FLAGS = { node: MANY_SENDS };
 const PLAN = {
   users: 36, doubles: 4, groups: 6, groupsEach: 2, classes: 3, perSecond: 40,
   mix: /** @type {const} */ ({ user: 10, users: 1, group: 4, 'ephemeral user': 3, 'ephemeral group': 2 }),

@@ -1,5 +1,6 @@
 /** The npm client in groups: what it gives is collected, and compared with what was acknowledged. */
 import assert from 'node:assert/strict';
+import { MANY_SENDS } from './flags.mjs';
 import { registerToken } from './secrets.mjs';
 import { request } from './http.mjs';
 import { startClient } from './npm-client.mjs';
@@ -9,7 +10,7 @@ import { delay, until } from './until.mjs';
 
 /** Long enough for a client to come back; a cluster that has just begun tells nobody who is there for as long. */
 export const GRACE_MS = 3_000;
-export const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--presence-grace', `${GRACE_MS}ms`, '--retention', 'g:small-*=10,5m', '--retention', '*=5000,5m'] };
+export const FLAGS = { node: [...MANY_SENDS, '--presence-grace', `${GRACE_MS}ms`, '--retention', 'g:small-*=10,5m', '--retention', '*=5000,5m'] };
 const CLAIMS = { permissions: ['join:*', 'broadcast'], role: 'tester' };
 
 /** Starts clients that end with the test. @param {import('node:test').TestContext} t @param {() => Cluster} ring */

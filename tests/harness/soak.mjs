@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { MANY_SENDS } from './flags.mjs';
 import { TopicChecker } from './topic-checker.mjs';
 import { Traffic } from './traffic.mjs';
 
@@ -22,7 +23,7 @@ const PLAN = {
 };
 
 /** What the processes must be told so that 500 clients can send as much. */
-export const SOAK_FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'], lookup: ['--ticket-claims', 'class,role'] };
+export const SOAK_FLAGS = { node: MANY_SENDS, lookup: ['--ticket-claims', 'class,role'] };
 export const SOAK_LIMIT_MS = 90_000 + 120_000 * SCALE;
 
 /** @param {import('./cluster.mjs').Cluster} ring @param {(line: string) => void} tell */

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { cluster } from '../harness/cluster.mjs';
 import { inWaves, names } from '../harness/crowd.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { metric } from '../harness/metrics.mjs';
 import { RefusedError } from '../harness/session.mjs';
 import { test } from '../harness/test.mjs';
 import { until } from '../harness/until.mjs';
 
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'], lookup: ['--ticket-claims', 'class,role,year,vip'] };
+const FLAGS = { node: MANY_SENDS, lookup: ['--ticket-claims', 'class,role,year,vip'] };
 const MEMBERS = 90;
 const MESSAGES = 50;
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { BackEnd } from '../harness/back-end.mjs';
 import { cluster } from '../harness/cluster.mjs';
 import { Crowd, names } from '../harness/crowd.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { request } from '../harness/http.mjs';
 import { Member } from '../harness/member.mjs';
 import { metric } from '../harness/metrics.mjs';
@@ -28,7 +29,7 @@ const PLAN = {
   users: 60, doubles: 6, groups: 6, groupsEach: 2, classes: 4, perSecond: 150,
   mix: /** @type {const} */ ({ user: 60, users: 5, group: 25, match: 2, 'ephemeral user': 6, 'ephemeral group': 2 }),
 };
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'], lookup: ['--ticket-claims', 'class,role'] };
+const FLAGS = { node: MANY_SENDS, lookup: ['--ticket-claims', 'class,role'] };
 
 /** @type {Record<string, (ring: Cluster, id: string) => Promise<unknown>>} */
 const WAYS = {

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { cluster } from '../harness/cluster.mjs';
 import { names } from '../harness/crowd.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { RefusedError } from '../harness/session.mjs';
 import { test } from '../harness/test.mjs';
 import { until } from '../harness/until.mjs';
 
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] };
+const FLAGS = { node: MANY_SENDS };
 const withCode = (/** @type {string} */ code) => (/** @type {any} */ error) => error instanceof RefusedError && error.code === code && error.temporary === false;
 
 for (const store of /** @type {const} */ (['redis', 'embedded'])) {

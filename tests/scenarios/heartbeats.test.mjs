@@ -1,6 +1,7 @@
 /** Clients that fall silent or stop reading are let go, with the code that says so; the others notice nothing. */
 import assert from 'node:assert/strict';
 import { cluster } from '../harness/cluster.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { RawConnection, clientFrame } from '../harness/raw.mjs';
 import { test } from '../harness/test.mjs';
 import { until } from '../harness/until.mjs';
@@ -25,7 +26,7 @@ test('a client that answers no ping is closed with 4102, one that does stays', {
 });
 
 test('a client that takes nothing is closed as a slow consumer, and its sender is not held up', { within_ms: 90_000 }, async (t) => {
-  const ring = await cluster({ nodes: 2, flags: { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] } });
+  const ring = await cluster({ nodes: 2, flags: { node: MANY_SENDS } });
   t.after(() => ring.stop());
   const grant = await ring.lookup('sleeper');
   const sleeper = await RawConnection.upgraded(grant);

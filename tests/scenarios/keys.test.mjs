@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { cluster } from '../harness/cluster.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { RefusedError } from '../harness/session.mjs';
 import { test } from '../harness/test.mjs';
 import { delay } from '../harness/until.mjs';
 
 const CLAIMS = { permissions: ['join:*'] };
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] };
+const FLAGS = { node: MANY_SENDS };
 const withCode = (/** @type {string} */ code, temporary = false) => (/** @type {any} */ error) => error instanceof RefusedError && error.code === code && error.temporary === temporary;
 
 for (const store of /** @type {const} */ (['redis', 'embedded'])) {

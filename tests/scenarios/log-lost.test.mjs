@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { cluster } from '../harness/cluster.mjs';
 import { names } from '../harness/crowd.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { Member } from '../harness/member.mjs';
 import { test } from '../harness/test.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
@@ -9,7 +10,7 @@ import { until } from '../harness/until.mjs';
 
 const USERS = names(24);
 const GROUPS = names(8, 'room-');
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000'] };
+const FLAGS = { node: MANY_SENDS };
 const TOLD_MS = 10_000;
 /** Once by the first who opens the topic in the empty log, and once more if the ring is put back after that, under a new log generation. */
 const TIMES_EMPTY = 2;

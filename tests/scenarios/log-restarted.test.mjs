@@ -1,13 +1,14 @@
 /** Redis keeps its data and is restarted in the middle of 1,000 messages a second: every acknowledged message arrives. */
 import assert from 'node:assert/strict';
 import { cluster } from '../harness/cluster.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { Redis } from '../harness/redis.mjs';
 import { test } from '../harness/test.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { Traffic } from '../harness/traffic.mjs';
 import { delay } from '../harness/until.mjs';
 
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--retention', '*=5000,5m'], lookup: ['--ticket-claims', 'class,role'] };
+const FLAGS = { node: [...MANY_SENDS, '--retention', '*=5000,5m'], lookup: ['--ticket-claims', 'class,role'] };
 const PLAN = {
   users: 90, doubles: 10, groups: 15, groupsEach: 2, classes: 5, perSecond: 1_000, dropsPerSecond: 5,
   mix: /** @type {const} */ ({ user: 12, users: 1, group: 5, match: 1, 'ephemeral user': 1 }),

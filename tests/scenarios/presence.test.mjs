@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
 import { cluster } from '../harness/cluster.mjs';
 import { inWaves, names } from '../harness/crowd.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { test } from '../harness/test.mjs';
 import { delay, until } from '../harness/until.mjs';
 
@@ -11,7 +12,7 @@ import { delay, until } from '../harness/until.mjs';
 /** @typedef {import('../harness/session.mjs').Frame} Frame */
 
 const GRACE_MS = 5_000;
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--presence-grace', `${GRACE_MS}ms`] };
+const FLAGS = { node: [...MANY_SENDS, '--presence-grace', `${GRACE_MS}ms`] };
 const CLAIMS = { permissions: ['join:*'] };
 const sorted = (/** @type {Iterable<string>} */ users) => [...users].sort();
 

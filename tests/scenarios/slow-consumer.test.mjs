@@ -1,13 +1,14 @@
 /** A client that stops reading is let go with 4101, comes back, and has lost nothing; the others on its node notice nothing. */
 import assert from 'node:assert/strict';
 import { cluster } from '../harness/cluster.mjs';
+import { MANY_SENDS } from '../harness/flags.mjs';
 import { Member } from '../harness/member.mjs';
 import { test } from '../harness/test.mjs';
 import { TopicChecker } from '../harness/topic-checker.mjs';
 import { delay, until } from '../harness/until.mjs';
 
 const SLOW_CONSUMER = 4101;
-const FLAGS = { node: ['--sends-per-second', '1000', '--sends-burst', '2000', '--retention', '*=1000,5m'] };
+const FLAGS = { node: [...MANY_SENDS, '--retention', '*=1000,5m'] };
 const TEXT = 'x'.repeat(30_000);
 const MESSAGES = 500;
 const HELD_UP_MS = 3_000;
