@@ -91,12 +91,15 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
         due_ms: u64,
     ) -> Result<(), NotTaken> {
         let number = self.next_number();
-        let frame = message.frame(number, to);
+        let part = Part::new(waiter, message.frame(number, to));
+        self.send(node, number, Call { part, due_ms, parked: false })
+    }
+
+    pub(super) fn send(&mut self, node: &str, number: u64, call: Call<W>) -> Result<(), NotTaken> {
         let home = self.entry(node);
-        if !home.has_room(frame.len()) {
+        if !home.has_room(call.part.frame.len()) {
             return Err(NotTaken::Backlog);
         }
-        let call = Call { part: Part::new(waiter, frame), due_ms, parked: false };
         if home.send(number, call) { Ok(()) } else { Err(NotTaken::LinkFull) }
     }
 

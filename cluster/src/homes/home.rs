@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::given_up::GivenUp;
-use super::{CALL_WAIT_MS, LinkSink, Part, SEND_WITHIN_MS};
+use super::{LinkSink, Part, is_late};
 use crate::wire::peer::{ToHome, encode};
 
 /// Bytes of unanswered calls that are kept for one home.
@@ -71,7 +71,7 @@ impl<L: LinkSink, W> Home<L, W> {
         self.link = None;
         self.refused = false;
         self.backlog = !self.messages.is_empty();
-        self.messages.values_mut().chain(self.questions.values_mut()).for_each(|call| call.parked = true);
+        self.messages.values_mut().chain(self.questions.values_mut()).for_each(Call::come_back);
     }
 
     /// Whether a frame of so many bytes can still be kept.
@@ -201,9 +201,15 @@ impl<L: LinkSink, W> Home<L, W> {
 // === impl Call ===
 
 impl<W> Call<W> {
-    /// Whether a message must not be sent any more ([`SEND_WITHIN_MS`]).
+    /// Its link has ended.
+    fn come_back(&mut self) {
+        self.part.doubtful |= !self.parked;
+        self.parked = true;
+    }
+
+    /// Whether a message must not be sent any more.
     pub(super) fn is_late(&self, now_ms: u64) -> bool {
-        self.due_ms <= now_ms + (CALL_WAIT_MS - SEND_WITHIN_MS)
+        is_late(self.due_ms, now_ms)
     }
 
     fn cost(&self) -> usize {

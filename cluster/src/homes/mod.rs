@@ -33,6 +33,11 @@ pub const CALL_WAIT_MS: u64 = 5_000;
 /// than clocks that tick and processes that are starved are late.
 pub const SEND_WITHIN_MS: u64 = 3_500;
 
+/// Whether a message whose answer is due at `due_ms` must not be sent to a home any more ([`SEND_WITHIN_MS`]).
+pub fn is_late(due_ms: u64, now_ms: u64) -> bool {
+    due_ms <= now_ms + (CALL_WAIT_MS - SEND_WITHIN_MS)
+}
+
 /// Where a link's frames go: a bounded queue that never waits.
 pub trait LinkSink: Send {
     /// Queues a frame; false if it could not.

@@ -19,6 +19,8 @@ pub struct Part<W> {
     pub frame: Bytes,
     /// Where its topics are in the frame that is out, if that has topics which have gone elsewhere since.
     pub(super) places: Option<Vec<u32>>,
+    /// A home may have done it before, and the answer was lost.
+    pub(super) doubtful: bool,
 }
 
 /// What became of a part that is no longer out.
@@ -36,7 +38,7 @@ pub enum Event<W> {
 
 impl<W> Part<W> {
     pub(super) fn new(waiter: W, frame: Bytes) -> Self {
-        Self { waiter, frame, places: None }
+        Self { waiter, frame, places: None, doubtful: false }
     }
 
     /// The message, if it is one.
@@ -64,6 +66,11 @@ impl<W> Part<W> {
         }
     }
 
+    /// What its sender is told instead of `code`: that it was refused only if nobody can have done it.
+    fn refusal(&self, code: ErrorCode) -> ErrorCode {
+        if self.doubtful && code == ErrorCode::Overloaded { ErrorCode::Unavailable } else { code }
+    }
+
     /// What each of the message's topics came to by its home's `Published`.
     pub fn outcomes(
         &self,
@@ -77,7 +84,8 @@ impl<W> Part<W> {
         let outcome = |(index, topic)| {
             if let Some(code) = failed.get(&index) {
                 // A code of a later version: the home did not do it.
-                return (topic, Outcome::Failed(ErrorCode::named(code).unwrap_or(ErrorCode::Unavailable)));
+                let code = ErrorCode::named(code).unwrap_or(ErrorCode::Unavailable);
+                return (topic, Outcome::Failed(self.refusal(code)));
             }
             let online = std::mem::take(&mut online);
             let passed = Outcome::Passed { online };

@@ -63,7 +63,8 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
             events.push(Event::Failed(part, ErrorCode::Unavailable));
             return;
         }
-        let (message, due_ms) = (Outgoing::of(&publish), call.due_ms);
+        let (message, due_ms, waiter) = (Outgoing::of(&publish), call.due_ms, call.part.waiter);
+        let doubtful = part.doubtful || !call.parked;
         if !staying.is_empty() {
             if !call.parked {
                 // The home may have taken it as it is out, and then answers that.
@@ -75,19 +76,23 @@ impl<L: LinkSink, W: Copy> Homes<L, W> {
             self.entry(node).keep(Kind::Message, number, call);
         }
         let split = view.split(leaving);
-        let part = |topics| Part::new(part.waiter, message.frame(0, Audience::Topics(topics)));
+        let part = |number, topics| Part {
+            doubtful,
+            ..Part::new(waiter, message.frame(number, Audience::Topics(topics)))
+        };
         if !split.here.is_empty() {
-            events.push(Event::Here(part(split.here)));
+            events.push(Event::Here(part(0, split.here)));
         }
         if !split.nowhere.is_empty() {
-            events.push(Event::Failed(part(split.nowhere), ErrorCode::Unavailable));
+            events.push(Event::Failed(part(0, split.nowhere), ErrorCode::Unavailable));
         }
         for (home, topics) in split.there {
-            let to = Audience::Topics(topics.clone());
-            if self.publish(home, &message, to, part(Vec::new()).waiter, due_ms).is_err() {
+            let number = self.next_number();
+            let call = Call { part: part(number, topics.clone()), due_ms, parked: false };
+            if self.send(home, number, call).is_err() {
                 // A smaller one behind it would find room. Whether the old home stored it nobody knows.
                 given_up.note_in(&publish, &topics);
-                events.push(Event::Failed(part(topics), ErrorCode::Unavailable));
+                events.push(Event::Failed(part(0, topics), ErrorCode::Unavailable));
             }
         }
     }

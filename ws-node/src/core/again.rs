@@ -30,13 +30,15 @@ pub(super) struct Again {
     waits: HashSet<(Arc<str>, Retry)>,
     /// How many of them still have their turn in this tick.
     turn: usize,
+    /// The log takes no reads in this tick.
+    log_is_full: bool,
 }
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// A tick: tries again what could not be read, from wherever its reader stands by now. The first of them, the others are
     /// for [`Core::work_off`].
     pub(super) fn read_again(&mut self, now: Now) {
-        self.again.turn = self.again.queue.len();
+        self.again.begin_turn();
         self.read_some(now);
     }
 
@@ -44,6 +46,13 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn read_some(&mut self, now: Now) {
         for _ in 0..AT_ONCE {
             let Some((topic, who)) = self.again.next() else { return };
+            if who.session().is_some_and(|key| self.sessions.get(key).is_none()) {
+                continue;
+            }
+            if self.again.log_is_full {
+                self.again.push(&topic, who);
+                continue;
+            }
             match who {
                 Retry::Heal => self.heal(&topic),
                 Retry::Probe(key) => self.advance(key, &topic, now),
@@ -53,6 +62,18 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                     self.next_page(key);
                 }
             }
+        }
+    }
+}
+
+// === impl Retry ===
+
+impl Retry {
+    /// Whose it is; nobody's if it is for all of a topic.
+    fn session(self) -> Option<SessionKey> {
+        match self {
+            Self::Heal => None,
+            Self::Probe(key) | Self::Replay(key) | Self::Pages(key) => Some(key),
         }
     }
 }
@@ -73,14 +94,24 @@ impl Again {
         }
     }
 
-    /// The log takes no reads: the rest waits for the next tick.
-    pub(super) fn put_off(&mut self) {
-        self.turn = 0;
+    /// Whether it waits for that.
+    pub(super) fn has(&self, name: &Arc<str>, who: Retry) -> bool {
+        self.waits.contains(&(Arc::clone(name), who))
+    }
+
+    /// The log took no read: the rest waits for the next tick. Only those that have gone are still taken out.
+    pub(super) fn note_full(&mut self) {
+        self.log_is_full = true;
     }
 
     /// Whether there are more of them for this tick.
     pub(super) fn has_turn(&self) -> bool {
         self.turn > 0
+    }
+
+    fn begin_turn(&mut self) {
+        self.turn = self.queue.len();
+        self.log_is_full = false;
     }
 
     /// Whoever comes meanwhile waits for the next tick.
@@ -100,14 +131,16 @@ mod tests {
     fn nobody_waits_twice_and_whoever_comes_meanwhile_waits_for_the_next_tick() {
         let (mut again, names) = (Again::default(), ["a", "b", "c"].map(Arc::from));
         names.iter().chain(&names).for_each(|name| again.push(name, Retry::Heal));
-        again.turn = again.queue.len();
+        again.begin_turn();
         assert_eq!(again.turn, 3);
         assert_eq!(again.next(), Some((names[0].clone(), Retry::Heal)));
         again.push(&names[0], Retry::Heal);
-        again.put_off();
-        assert!(!again.has_turn() && again.next().is_none());
-        again.turn = again.queue.len();
-        let order: Vec<_> = std::iter::from_fn(|| again.next()).map(|(name, _)| name).collect();
-        assert_eq!(order, ["b", "c", "a"].map(Arc::from));
+        let rest = |again: &mut Again| -> Vec<_> {
+            std::iter::from_fn(|| again.next()).map(|(name, _)| name).collect()
+        };
+        assert_eq!(rest(&mut again), ["b", "c"].map(Arc::from));
+        assert!(!again.has_turn() && again.has(&names[0], Retry::Heal) && !again.has(&names[1], Retry::Heal));
+        again.begin_turn();
+        assert_eq!(rest(&mut again), ["a"].map(Arc::from));
     }
 }

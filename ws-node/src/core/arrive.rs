@@ -108,8 +108,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         arrival.reader = None;
         let since = arrival.since;
         match result {
-            // The log goes on in an epoch that the home has not told of, or its reader knows a later one.
-            Ok(Read::Page(page)) if self.topics.get(name).is_none_or(|topic| !topic.feed.is_in(&page)) => {
+            Ok(read) if !self.fits(name, &read) => {
                 self.ask_home_again(name);
                 self.again.push(name, Retry::Probe(key));
             }
@@ -118,21 +117,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
                 self.log_holds(name, since.map_or(0, |since| since.offset));
                 self.arrived(key, name, Recovery::Whole, now);
             }
-            // Not only the client says so: the log went back, and goes on in another epoch, or its reader is behind.
-            Ok(Read::RolledBack(head)) if self.has_seen_beyond(name, head) => {
-                self.ask_home_again(name);
-                self.again.push(name, Retry::Probe(key));
-            }
-            Ok(read @ (Read::Page(_) | Read::OtherEpoch(_) | Read::RolledBack(_))) => {
+            Ok(read) => {
                 if let Some(arrival) = self.arrival(key, name) {
                     arrival.missed = Missed::of(&read);
                 }
                 self.arrived(key, name, Recovery::Partly, now);
-            }
-            // It stands, and is not there: it was lost just now.
-            Ok(Read::Absent) => {
-                self.ask_home_again(name);
-                self.again.push(name, Retry::Probe(key));
             }
             Err(_) => {
                 self.again.push(name, Retry::Probe(key));

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::again::Retry;
 use super::reads::Reader;
+use super::stream::is_ahead;
 use super::{Core, LinkSink, Now, Place, SessionSink};
 use crate::frames;
 
@@ -82,16 +83,14 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// What the log says about entries that were missed.
-    pub(super) fn healed(&mut self, name: &Arc<str>, reader: u64, result: Result<Read, LogError>, now: Now) {
+    pub(super) fn healed(&mut self, name: &Arc<str>, reader: u64, result: Result<Read, LogError>) {
         let Some(topic) = self.topics.get_mut(name).filter(|topic| topic.feed.reader == Some(reader)) else {
             return;
         };
         topic.feed.reader = None;
         match result {
             Ok(Read::Page(page)) => self.give_page(name, &page),
-            // Only a home begins an epoch, and it told the log.
-            Ok(Read::OtherEpoch(head)) => self.take_head(name, head, now),
-            Ok(Read::Absent | Read::RolledBack(_)) => self.ask_home_again(name),
+            Ok(Read::Absent | Read::RolledBack(_) | Read::OtherEpoch(_)) => self.ask_home_again(name),
             Err(_) => self.again.push(name, Retry::Heal),
         }
     }
@@ -113,10 +112,30 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
     }
 
-    /// What the log holds does not fit what the home said: the home shall look, and say.
+    /// Whether what the log says is of the epoch that the home told, and of all that was passed on here. If not the log went
+    /// back or goes on in another epoch, which its home will say; or its reader is one that is behind.
+    pub(super) fn fits(&self, name: &str, read: &Read) -> bool {
+        let Some(seen) = self.topics.get(name).and_then(|topic| topic.feed.head()) else { return false };
+        match read {
+            Read::Page(page) => page.position.epoch == seen.epoch,
+            Read::OtherEpoch(head) => head.epoch == seen.epoch,
+            Read::RolledBack(head) => head.epoch == seen.epoch && !is_ahead(seen, *head),
+            Read::Absent => false,
+        }
+    }
+
+    /// What the log holds does not fit what the home said: the home shall look, and say. It is asked once a tick at most, as
+    /// a reader that is behind stays so for a while.
     pub(super) fn ask_home_again(&mut self, name: &str) {
+        let Some(shared) = self.topics.name(name) else { return };
+        if self.again.has(&shared, Retry::Heal) {
+            return;
+        }
+        self.again.push(&shared, Retry::Heal);
         let Some(topic) = self.topics.get_mut(name) else { return };
-        if topic.stream.is_some() {
+        let known = topic.feed.head();
+        if let Some(stream) = &mut topic.stream {
+            stream.learn(known);
             self.doubt(name);
         } else {
             topic.feed.verify = true;
@@ -199,11 +218,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 // === impl Feed ===
 
 impl Feed {
-    /// Whether a page is of the epoch that the home told.
-    pub(super) fn is_in(&self, page: &Page) -> bool {
-        self.position.is_some_and(|position| position.epoch == page.position.epoch)
-    }
-
     /// Where the topic stands as far as this node knows.
     pub(super) fn head(&self) -> Option<Position> {
         self.position.map(|position| Position { offset: position.offset.max(self.wanted), ..position })

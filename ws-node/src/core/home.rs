@@ -25,7 +25,7 @@ const STORE_WAIT_MS: u64 = 4_000;
 const _: () = assert!(SEND_WITHIN_MS < STORE_WAIT_MS && STORE_WAIT_MS < CALL_WAIT_MS);
 
 /// Bytes that may wait for the log in all, with what they take beside.
-const STORE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const STORE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// The log answers.
@@ -54,6 +54,9 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
 
     /// Stores a message of a topic at home here; its answer is given when the log has it.
     pub(super) fn store(&mut self, request: RequestKey, name: &str, message: &Outgoing<'_>, now: Now) {
+        if !self.has_room_to_store(message) {
+            return self.settle(request, name, Outcome::Failed(ErrorCode::Overloaded));
+        }
         let Origin { node, generation, counter } = message.origin;
         let waiting = Waiting {
             request,
@@ -63,9 +66,6 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             data: Bytes::copy_from_slice(message.data.as_bytes()),
             due_ms: now.tick_ms + STORE_WAIT_MS,
         };
-        if self.store_bytes + waiting.cost() > STORE_BYTES_MAX {
-            return self.settle(request, name, Outcome::Failed(ErrorCode::Overloaded));
-        }
         self.store_bytes += waiting.cost();
         self.counts.homed += 1;
         if planted::is(Bug::AckEarly)
@@ -75,6 +75,11 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         }
         self.stream(name).push(waiting);
         self.pump_stream(name);
+    }
+
+    /// Whether one more message can wait for the log.
+    pub(super) fn has_room_to_store(&self, message: &Outgoing<'_>) -> bool {
+        self.store_bytes + Waiting::cost_of(message) <= STORE_BYTES_MAX
     }
 
     /// Somebody asks for a topic at home here: where it stands, if that is known.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::homes::{CALL_WAIT_MS, Event, Outcome, Outgoing, RequestKey, View};
+use cluster::homes::{CALL_WAIT_MS, Event, Outcome, Outgoing, Part, RequestKey, View};
 use cluster::maps::{HashMap, HashSet};
+use cluster::wire::codes::ErrorCode;
 use cluster::wire::peer::{Audience, FromHome, decode};
 use cluster::wire::topic::EVERYONE;
 
@@ -103,7 +104,32 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     /// Sends what is out to another home where the ring says so now, in order, before anything new.
     pub(super) fn reroute_calls(&mut self, now: Now) {
         let view = View { ring: &self.ring, me: &self.me.id };
-        self.homes.calls.reroute(view).into_iter().for_each(|event| self.no_longer_out(event, now));
+        let mut refused = HashSet::default();
+        for event in self.homes.calls.reroute(view) {
+            match event {
+                Event::Here(part) if part.question().is_none() => self.came_home(&part, &mut refused, now),
+                event => self.no_longer_out(event),
+            }
+        }
+    }
+
+    /// A message that was out is at home here. What finds no room holds up what its sender sent behind it, as a smaller one
+    /// would find some.
+    fn came_home(&mut self, part: &Part<RequestKey>, refused: &mut HashSet<(String, String)>, now: Now) {
+        let Some(publish) = part.publish() else { return };
+        let Audience::Topics(topics) = &publish.to else { return };
+        let message = Outgoing::of(&publish);
+        for topic in topics {
+            let way = || (publish.from.to_owned(), (*topic).to_owned());
+            let held_up = !refused.is_empty() && refused.contains(&way());
+            if self.is_stored(topic, &message) && (held_up || !self.has_room_to_store(&message)) {
+                refused.insert(way());
+                // Its last home may have stored it.
+                self.settle(part.waiter, topic, Outcome::Failed(ErrorCode::Unavailable));
+            } else {
+                self.take_message(part.waiter, topic, &message, now);
+            }
+        }
     }
 
     /// Sends what could not be sent before, and begins again with homes that refused a message.
@@ -124,17 +150,12 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn expire_calls(&mut self, now: Now) {
         self.homes.told.values_mut().for_each(|told| told.ask_again(now.tick_ms));
         let overdue = self.homes.calls.expire(now.tick_ms);
-        overdue.into_iter().for_each(|event| self.no_longer_out(event, now));
+        overdue.into_iter().for_each(|event| self.no_longer_out(event));
     }
 
-    fn no_longer_out(&mut self, event: Event<RequestKey>, now: Now) {
+    fn no_longer_out(&mut self, event: Event<RequestKey>) {
         match event {
-            Event::Here(part) => {
-                let Some(publish) = part.publish() else { return self.question_came_home(&part) };
-                let Audience::Topics(topics) = &publish.to else { return };
-                let message = Outgoing::of(&publish);
-                topics.iter().for_each(|topic| self.take_message(part.waiter, topic, &message, now));
-            }
+            Event::Here(part) => self.question_came_home(&part),
             Event::Gone(part) => self.settle(part.waiter, EVERYONE, Outcome::Passed { online: 0 }),
             Event::Failed(part, code) if part.question().is_some() => self.question_failed(&part, code),
             Event::Failed(part, code) => {

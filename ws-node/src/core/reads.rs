@@ -86,7 +86,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
             self.reads.out.insert(reader, (topic, who));
             return Some(reader);
         }
-        self.again.put_off();
+        self.again.note_full();
         match who {
             Reader::Heal => self.again.push(&topic, Retry::Heal),
             Reader::Probe(key) => self.again.push(&topic, Retry::Probe(key)),
@@ -101,7 +101,7 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     pub(super) fn read_done(&mut self, reader: u64, result: Result<Read, LogError>, now: Now) {
         let Some((topic, who)) = self.reads.out.remove(&reader) else { return };
         match who {
-            Reader::Heal => self.healed(&topic, reader, result, now),
+            Reader::Heal => self.healed(&topic, reader, result),
             Reader::Probe(key) => self.probed(key, &topic, reader, result, now),
             Reader::Replay(key) => {
                 self.replay_read(key);

@@ -11,7 +11,6 @@ use super::again::Retry;
 use super::feed::frame_of;
 use super::followers::{Missed, Reading, Replay};
 use super::reads::Reader;
-use super::stream::is_ahead;
 use super::{Core, LinkSink, SessionKey, SessionSink};
 
 /// The topics that a session has still to read on in. One read at a time is out for it, so that no more is read ahead of
@@ -99,25 +98,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         replay.reader = None;
         match result {
             Ok(Read::Page(page)) => self.replay_page(key, name, &page),
-            // Not only the client says so: the log went back, and goes on in another epoch.
-            Ok(Read::RolledBack(head)) if self.has_seen_beyond(name, head) => {
-                self.doubt_replay(key, name);
-            }
-            Ok(read @ (Read::OtherEpoch(_) | Read::RolledBack(_))) => {
+            Ok(read) if !self.fits(name, &read) => self.doubt_replay(key, name),
+            Ok(read) => {
                 if let Some(missed) = Missed::of(&read) {
                     self.skip(key, name, missed);
                 }
                 self.replay_on(key, name);
             }
-            Ok(Read::Absent) => self.doubt_replay(key, name),
             Err(_) => self.replay_later(key, Arc::from(name)),
         }
-    }
-
-    /// Whether more was passed on here, of the same epoch, than the log says there is.
-    pub(super) fn has_seen_beyond(&self, name: &str, head: Position) -> bool {
-        let seen = self.topics.get(name).and_then(|topic| topic.feed.head());
-        seen.is_some_and(|seen| is_ahead(seen, head))
     }
 
     /// The home and the log do not agree.

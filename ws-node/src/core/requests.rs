@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cluster::homes::{CALL_WAIT_MS, Done, NotTaken, Outcome, Outgoing, RequestKey, View};
+use cluster::homes::{CALL_WAIT_MS, Done, NotTaken, Outcome, Outgoing, RequestKey, View, is_late};
 use cluster::log::Position;
 use cluster::maps::HashMap;
 use cluster::planted::{self, Bug};
@@ -102,14 +102,16 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
     }
 
     /// This node turned out not to be a topic's home: a peer takes all of its message back, a session's goes to the home
-    /// by the present ring. False if that has no room for it, and then it is not answered. The caller keeps the order.
+    /// by the present ring. False if it is late, or that has no room for it, and then it is not answered. The caller keeps
+    /// the order.
     pub(super) fn give_back(&mut self, request: RequestKey, topic: &str, message: &Outgoing<'_>) -> bool {
         match self.requests.waiter(request) {
             None => true,
             Some(Waiter::Session { .. }) => {
                 let due_ms = self.requests.due_ms(request).unwrap_or_default();
                 let ring = Arc::clone(&self.ring);
-                let Some(home) = ring.home(self.slot(topic)) else { return false };
+                let home = ring.home(self.slot(topic)).filter(|_| !is_late(due_ms, self.now.tick_ms));
+                let Some(home) = home else { return false };
                 let to = Audience::Topics(vec![topic]);
                 self.homes.calls.publish(&home.id, message, to, request, due_ms).is_ok()
             }

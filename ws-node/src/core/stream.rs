@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::homes::RequestKey;
+use cluster::homes::{Outgoing, RequestKey};
 use cluster::log::{Fence, Position, Retention};
 use cluster::maps::HashSet;
 use cluster::planted::{self, Bug};
@@ -225,6 +225,11 @@ impl Waiting {
     /// What it takes in memory, in bytes.
     pub(super) fn cost(&self) -> usize {
         size_of::<Self>() + self.data.len() + self.key.len() + self.from.len()
+    }
+
+    /// What a message will take.
+    pub(super) fn cost_of(message: &Outgoing<'_>) -> usize {
+        size_of::<Self>() + message.data.len() + message.key.len() + message.from.len()
     }
 
     fn entry(&self) -> NewEntry {

@@ -14,10 +14,15 @@ impl<S: SessionSink, L: LinkSink> Core<S, L> {
         now: Now,
     ) {
         self.refresh(topic);
-        if !message.ephemeral && self.config.retentions.of(topic).is_some() {
+        if self.is_stored(topic, message) {
             return self.store(request, topic, message, now);
         }
         let online = self.pass_on(topic, message.origin, message.from, message.data, now);
         self.settle(request, topic, Outcome::Passed { online });
+    }
+
+    /// Whether a message is stored, not only passed on.
+    pub(super) fn is_stored(&self, topic: &str, message: &Outgoing<'_>) -> bool {
+        !message.ephemeral && self.config.retentions.of(topic).is_some()
     }
 }

@@ -1,7 +1,7 @@
 //! Messages to one home: kept until they are answered, in order whatever happens on the way.
 
 use super::super::*;
-use super::world::{Seen, World};
+use super::world::{Pipe, Seen, World};
 use crate::log::{Epoch, Position};
 use crate::wire::codes::ErrorCode;
 use crate::wire::peer::Question;
@@ -262,4 +262,25 @@ fn number(seen: &Seen) -> u64 {
         Seen::Message(number, ..) => *number,
         other => panic!("{other:?}"),
     }
+}
+
+/// It is surely not stored only if nobody can have stored it before.
+#[test]
+fn a_refusal_of_what_a_home_may_have_taken_before_is_no_refusal() {
+    let mut world = World::new(1);
+    world.say("n0", &["u:a"]);
+    let link = world.open("n0");
+    let refused = |world: &mut World, link: &Pipe| {
+        let part = world.homes.published("n0", link.numbers()[0]).unwrap();
+        part.outcomes(0, None, &[(0, "overloaded")])[0].1
+    };
+    assert_eq!(
+        refused(&mut world, &link),
+        Outcome::Failed(ErrorCode::Overloaded),
+        "it had to wait for a link"
+    );
+    world.say("n0", &["u:a"]);
+    world.cut("n0");
+    let link = world.open("n0");
+    assert_eq!(refused(&mut world, &link), Outcome::Failed(ErrorCode::Unavailable));
 }

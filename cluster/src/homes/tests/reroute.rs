@@ -232,3 +232,20 @@ fn expect_message(seen: &Seen) -> (u64, u64) {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_the_old_home_may_have_taken_is_not_refused_by_the_new_one() {
+    let (old, new) = rings();
+    let moves = inbox_from_to(("n0", &old), ("n2", &new), 0);
+    for (refused, code) in [(true, ErrorCode::Overloaded), (false, ErrorCode::Unavailable)] {
+        let mut world = World::new(2);
+        let (link, next) = (world.open("n0"), world.open("n2"));
+        world.say("n0", &[&moves]);
+        if refused {
+            world.homes.not_home("n0", link.numbers()[0]);
+        }
+        world.follow(&new);
+        let part = world.homes.published("n2", next.numbers()[0]).unwrap();
+        assert_eq!(part.outcomes(0, None, &[(0, "overloaded")])[0].1, Outcome::Failed(code));
+    }
+}

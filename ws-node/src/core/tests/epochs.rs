@@ -183,3 +183,15 @@ fn who_has_had_more_than_a_node_was_told_of_is_told_no_lower_head() {
         (vec!["7: 7".to_owned()], vec!["7: 7".to_owned()])
     );
 }
+
+/// An append was stored and its answer lost; a client that read it elsewhere came by, and then the log went back.
+#[test]
+fn what_only_the_log_has_shown_counts_when_it_goes_back() {
+    let (mut world, name, [(_, first), (_, second)]) = group();
+    world.nodes[0].log_holds(&format!("g:{name}"), 6);
+    world.settle();
+    assert_eq!(
+        (told(&first.take()), told(&second.take())),
+        (vec!["log_lost 5-1".into()], vec!["log_lost 5-1".into()])
+    );
+}

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use cluster::homes::SEND_WITHIN_MS;
 use cluster::ring::Ring;
 use serde_json::json;
 
 use super::sinks::Memory;
 use super::world::{World, generous, member};
 use crate::core::SessionKey;
+use crate::core::home::STORE_BYTES_MAX;
+use crate::core::log_port::LogRequest;
 
 /// Three nodes, of which two are in the ring; the next ring moves bob's inbox from the first to the third. The sender and
 /// bob sit at the second.
@@ -193,4 +196,48 @@ fn what_finds_no_room_at_the_next_home_holds_up_what_is_behind_it() {
     let failed = alice.take();
     let told: Vec<_> = failed.iter().map(|frame| (&frame["ref"], &frame["code"])).collect();
     assert_eq!(told, [(&json!(1), &json!("unavailable")), (&json!(2), &json!("unavailable"))]);
+}
+
+#[test]
+fn what_comes_home_and_finds_no_room_holds_up_what_is_behind_it() {
+    let mut world = World::with(2, generous());
+    let (bob, carol) = (world.user_of(1, 0), world.user_of(1, 1));
+    let (key, alice) = world.connect(0, "alice");
+    world.settle();
+    alice.take();
+    let large = "x".repeat(60_000);
+    world.say(0, key, &format!(r#"{{"op":"send","ref":1,"to":{{"user":"{bob}"}},"data":"{large}"}}"#));
+    world.post(0, key, &bob, 2);
+    world.post(0, key, &carol, 3);
+    // They may have been stored by now.
+    world.carry_there(0, 1);
+    world.nodes[0].store_bytes = STORE_BYTES_MAX - 10_000;
+    let next = Arc::new(world.ring.drain("n1"));
+    world.show(0, &next);
+    let failed = alice.take();
+    let told: Vec<_> = failed.iter().map(|frame| (&frame["ref"], &frame["code"])).collect();
+    assert_eq!(told, [(&json!(1), &json!("unavailable")), (&json!(2), &json!("unavailable"))]);
+    let asked = std::iter::from_fn(|| world.asked[0].take(0));
+    let appends = asked.filter(|request| matches!(request, LogRequest::Append { .. }));
+    assert_eq!(appends.count(), 1, "there is room for the third");
+}
+
+#[test]
+fn what_is_given_back_late_goes_nowhere() {
+    let mut world = World::with(2, generous());
+    let bob = world.user_of(0, 0);
+    let (key, alice) = world.connect(0, "alice");
+    world.settle();
+    alice.take();
+    world.asked[0].set_full(true);
+    world.post(0, key, &bob, 1);
+    world.pass(1_000);
+    world.post(0, key, &bob, 2);
+    world.pass(SEND_WITHIN_MS - 1_000);
+    let next = Arc::new(world.ring.drain("n0"));
+    world.show(0, &next);
+    let failed = alice.take();
+    let told: Vec<_> = failed.iter().map(|frame| (&frame["ref"], &frame["code"])).collect();
+    let unavailable = json!("unavailable");
+    assert_eq!(told, [(&json!(1), &unavailable), (&json!(2), &unavailable)], "with what is behind it");
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use cluster::log::{Position, Read, Retention, RetentionRule, Retentions};
+use cluster::log::{Epoch, Opened, Position, Read, Retention, RetentionRule, Retentions};
 use serde_json::{Value, json};
 
 use super::sinks::Memory;
 use super::world::{World, generous};
 use crate::core::log_port::{LogAnswer, LogRequest};
-use crate::core::{CoreConfig, SessionKey};
+use crate::core::{CoreConfig, Now, SessionKey};
 
 fn world_that_keeps(count: u32) -> World {
     let keep = Some(Retention::new(count, Duration::from_secs(3_600)).unwrap());
@@ -31,6 +31,24 @@ fn come_back(world: &mut World, resume: &Value) -> (SessionKey, Memory) {
     let (key, memory) = world.admit(0, "reader", &[]);
     world.say(0, key, &json!({ "op": "hello", "resume": resume }).to_string());
     (key, memory)
+}
+
+/// What a reader may say that is behind the home, by entries or by an epoch.
+fn from_behind(world: &World) -> [Read; 3] {
+    let head = Position { offset: 1, ..world.entries("g:a").0.unwrap() };
+    let stale = Position { epoch: Epoch::new(7), offset: 9 };
+    [Read::RolledBack(head), Read::RolledBack(stale), Read::OtherEpoch(stale)]
+}
+
+/// Answers the read that is out.
+fn answer_read(world: &mut World, read: Read) {
+    let Some(LogRequest::Read { reader, topic, .. }) = world.asked[0].take(0) else { panic!("no read") };
+    tell(world, LogAnswer::Read { reader, topic, result: Ok(read) });
+}
+
+fn tell(world: &mut World, answer: LogAnswer) {
+    let now = world.now();
+    world.nodes[0].log_answered(vec![answer], now);
 }
 
 fn bytes(frames: &[Value]) -> usize {
@@ -158,16 +176,69 @@ fn a_reader_that_is_behind_the_home_is_not_believed() {
     world.settle();
     let seen = live.take().pop().unwrap();
     let resume = json!({ "g:a": { "epoch": seen["epoch"], "offset": 2 } });
-    let (_, memory) = come_back(&mut world, &resume);
-    let Some(LogRequest::Read { reader, topic, .. }) = world.asked[0].take(0) else { panic!("no probe") };
-    let head = Position { offset: 1, ..world.entries("g:a").0.unwrap() };
-    let (result, now) = (Ok(Read::RolledBack(head)), world.now());
-    world.nodes[0].log_answered(vec![LogAnswer::Read { reader, topic, result }], now);
-    for _ in 0..3 {
-        world.settle();
-        world.pass(100);
+    for behind in from_behind(&world) {
+        let (_, memory) = come_back(&mut world, &resume);
+        answer_read(&mut world, behind.clone());
+        for _ in 0..3 {
+            world.settle();
+            world.pass(100);
+        }
+        let (told, live) = (memory.take(), live.take());
+        assert!(told.iter().chain(&live).all(|frame| frame["op"] != "gap"), "{behind:?}: {told:?}, {live:?}");
+        assert_eq!(told.last().unwrap()["offset"], 3);
     }
-    let told = memory.take();
-    assert!(told.iter().all(|frame| frame["op"] != "gap"), "{told:?}");
-    assert_eq!(told.last().unwrap()["offset"], 3);
+}
+
+#[test]
+fn a_home_is_asked_once_a_tick_about_a_reader_that_is_behind() {
+    let mut world = world_that_keeps(1_000);
+    fill(&mut world, &["a".into()], 3, 10);
+    let (_, live) = come_back(&mut world, &json!({ "g:a": { "offset": 0 } }));
+    world.settle();
+    live.take();
+    let position = Position { offset: 4, ..world.entries("g:a").0.unwrap() };
+    for behind in from_behind(&world) {
+        world.nodes[0].take_head("g:a", position, Now::default());
+        for tick in 0..3 {
+            let mut opened = 0;
+            for _ in 0..20 {
+                match world.asked[0].take(0) {
+                    Some(LogRequest::Read { reader, topic, .. }) => {
+                        tell(&mut world, LogAnswer::Read { reader, topic, result: Ok(behind.clone()) });
+                    }
+                    Some(LogRequest::Open { topic, .. }) => {
+                        opened += 1;
+                        tell(
+                            &mut world,
+                            LogAnswer::Opened { topic, result: Ok(Opened { position, first: 1 }) },
+                        );
+                    }
+                    other => assert!(other.is_none(), "{other:?}"),
+                }
+            }
+            assert_eq!(opened, 1, "{behind:?}, tick {tick}");
+            assert_eq!(world.asked[0].len(), 0);
+            world.pass(100);
+        }
+        assert!(live.take().is_empty(), "{behind:?}");
+    }
+}
+
+#[test]
+fn a_session_that_has_gone_waits_for_no_read() {
+    let mut world = world_that_keeps(1_000);
+    fill(&mut world, &["a".into()], 3, 10);
+    let epoch = world.entries("g:a").0.unwrap().epoch.to_string();
+    come_back(&mut world, &json!({ "g:a": { "offset": 0 } }));
+    world.settle();
+    world.asked[0].set_full(true);
+    let resume = json!({ "g:a": { "epoch": epoch, "offset": 1 } });
+    let keys: Vec<_> = (0..1_200).map(|_| come_back(&mut world, &resume).0).collect();
+    world.pass(100);
+    keys[1..].iter().for_each(|key| world.nodes[0].closed(*key));
+    world.pass(100);
+    assert!(!world.nodes[0].again.is_empty(), "one is still there");
+    world.nodes[0].closed(keys[0]);
+    world.pass(100);
+    assert!(world.nodes[0].again.is_empty());
 }
